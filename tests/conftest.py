@@ -1,0 +1,79 @@
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytest.register_assert_rewrite("checks")
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two replicas need two devices, which cannot be made any more once an operation has run.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+
+
+@pytest.fixture(autouse=True)
+def keras_state():
+    """Every test starts from one seed and leaves names, dtype policy and floatx as it found them."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.utils.set_random_seed(0)
+    yield
+    # Collecting garbage takes 0.2 s: once a module is enough.
+    keras.utils.clear_session(free_memory=False)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def free_memory():
+    yield
+    gc.collect()
+
+
+@pytest.fixture(scope="session")
+def require():
+    """`require(found, what)`: the test is skipped without `what`, or fails if CI=true, which installs it."""
+
+    def require(found, what):
+        if found:
+            return
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"needs {what}, and CI=true turns this skip into a failure: install it in .ci/run")
+        pytest.skip(f"needs {what}")
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """`run_python(code, *arguments, **environment)`: what `code` prints in a fresh interpreter.
+
+    The checkout and the modules of `tests/` can be imported there. An environment variable given as None
+    is unset.
+    """
+
+    def run_python(code, *arguments, timeout=300, **environment):
+        merged = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment}
+        process = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={name: value for name, value in merged.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert process.returncode == 0, f"{process.stdout[-2000:]}\n{process.stderr[-6000:]}"
+        return process.stdout
+
+    return run_python
