@@ -1,0 +1,42 @@
+"""What this package needs of Keras and TensorFlow that they do not publish; nothing else may reach for it."""
+
+
+def flatten_layers(layer):
+    """Lists every layer inside a layer or model, itself first, however deeply nested.
+
+    Args:
+        layer: `keras.layers.Layer` or `keras.Model`.
+
+    Returns:
+        List of layers, each once.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_sknet.ops._private import flatten_layers
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    assert model.layers[0] in flatten_layers(model)
+    ```
+    """
+    return layer._flatten_layers(include_self=True, recursive=True)
+
+
+def in_xla():
+    """Tells whether TensorFlow is tracing a function that XLA will compile (`jit_compile=True`, TPU).
+
+    Returns:
+        `bool`. TensorFlow backend only.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops._private import in_xla
+
+    assert not in_xla()
+    ```
+    """
+    import tensorflow as tf
+
+    return tf.__internal__.get_enclosing_xla_context() is not None

@@ -1,0 +1,273 @@
+"""Grouped, dilated and strided 2D convolution: its definition, and which implementation runs it."""
+
+import contextlib
+import functools
+
+import keras
+from keras import ops
+
+from keras_sknet.ops.replicas import replica_count
+from keras_sknet.validation import one_of, positive_pair, require
+
+PATHS = ("auto", "native", "custom", "keras")
+PADDINGS = ("symmetric", "same", "valid")
+
+_forced_path = "auto"
+
+
+@contextlib.contextmanager
+def convolution_path(path):
+    """Chooses how `grouped_conv` is computed inside a `with` block.
+
+    The choice is made while a function is traced, in every thread (a distribution strategy traces each
+    replica in its own). It never becomes part of a config or of weights.
+
+    Args:
+        path: String. `"auto"`: the written rule of `choose_path` (what runs without this context).
+            `"native"`: `tf.nn.conv2d` and its own gradients. `"custom"`: `tf.nn.conv2d` with this
+            package's gradients, for kernels that TensorFlow cannot differentiate itself. `"keras"`:
+            `keras.ops.conv`, the plain definition; on TensorFlow it compiles each grouped convolution
+            with XLA. `"native"` and `"custom"` need the TensorFlow backend.
+
+    Raises:
+        ValueError: if `path` is none of these, or needs TensorFlow and the backend is another.
+
+    Example:
+
+    ```python
+    layer = keras_sknet.GroupedConv2D(8, 3, groups=4)
+    x = keras.random.normal((1, 16, 16, 8))
+    with keras_sknet.ops.convolution_path("keras"):
+        plain = layer(x)
+    fast = layer(x)
+    ```
+    """
+    if path not in PATHS:
+        raise ValueError(f"`path` must be one of {PATHS}. Received: path={path!r}")
+    if path in ("native", "custom") and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"`path` must be 'auto' or 'keras' off the TensorFlow backend. Received: path={path!r}, "
+            f"backend={keras.backend.backend()!r}"
+        )
+    global _forced_path
+    before, _forced_path = _forced_path, path
+    try:
+        yield
+    finally:
+        _forced_path = before
+
+
+def choose_path(dtype, groups, dilation_rate):
+    """The rule by which `"auto"` becomes a path; applied while tracing.
+
+    1. Off TensorFlow: `"keras"`.
+    2. Neither grouped nor dilated: `"native"`.
+    3. A GPU is visible and no `tf.device` scope, in or around the trace, names a CPU: `"native"` (cuDNN).
+    4. Otherwise `"native"` if a tiny trial shows that this CPU build differentiates it in this dtype
+       (x86 builds with oneDNN do in float32 and bfloat16), else `"custom"`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return "keras"
+    if groups == 1 and max(dilation_rate) == 1:
+        return "native"
+    if _on_gpu() or _cpu_has_gradients(keras.backend.standardize_dtype(dtype)):
+        return "native"
+    return "custom"
+
+
+def _on_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU")) and "CPU" not in _device().upper()
+
+
+def _device():
+    """The device of what is computed here: of the scope it is traced in, else of the one around the trace."""
+    import tensorflow as tf
+
+    device = tf.zeros([]).device
+    if not device:
+        with tf.init_scope():
+            device = tf.zeros([]).device
+    return device
+
+
+@functools.cache
+def _cpu_has_gradients(dtype):
+    import tensorflow as tf
+
+    size, kernel_size = [1, 5, 5, 4], [3, 3, 2, 4]
+    options = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 2, 1]}
+    with tf.init_scope(), tf.device("/CPU:0"):
+        x, kernel = tf.ones(size, dtype), tf.ones(kernel_size, dtype)
+        try:
+            # The operations themselves: no tape records inside `init_scope`.
+            tf.raw_ops.Conv2DBackpropInput(input_sizes=size, filter=kernel, out_backprop=x, **options)
+            tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel_size, out_backprop=x, **options)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+def check_padding(padding, kernel_size):
+    """Raises a `ValueError` for an unknown padding, or one that does not fit the kernel."""
+    one_of("padding", padding, PADDINGS)
+    require(
+        padding != "symmetric" or all(size % 2 for size in kernel_size),
+        "kernel_size",
+        "odd for padding='symmetric'",
+        kernel_size=kernel_size,
+        padding=padding,
+    )
+
+
+def output_size(size, kernel_size, strides, padding, dilation_rate):
+    """Height and width of the output, `None` for an unknown one.
+
+    Raises:
+        ValueError: if the input is known to be too small.
+    """
+    size, kernel_size = tuple(size), tuple(kernel_size)
+    outputs = []
+    for length, kernel_length, stride, dilation in zip(
+        size, kernel_size, strides, dilation_rate, strict=True
+    ):
+        # Both paddings add as much as the kernel takes away.
+        lost = dilation * (kernel_length - 1) if padding == "valid" else 0
+        outputs.append(None if length is None else (length - lost - 1) // stride + 1)
+    require(
+        all(length > 0 for length in outputs if isinstance(length, int)),
+        "inputs",
+        "at least as large as the dilated kernel",
+        size=size,
+        kernel_size=kernel_size,
+        dilation_rate=dilation_rate,
+    )
+    return tuple(outputs)
+
+
+def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, assume_nonempty=False):
+    """Convolves images with a grouped kernel, differentiable for all groups, strides and dilations.
+
+    The number of groups is `channels / kernel.shape[2]`.
+
+    Args:
+        x: Float tensor `(N, H, W, C)`. Any dimension but C may be unknown or, for N, zero.
+        kernel: Float tensor `(kernel height, kernel width, C / groups, filters)`.
+        strides: Integer or pair. Defaults to `1`. May exceed 1 together with `dilation_rate`.
+        padding: `"symmetric"` (default): `dilation * (kernel - 1) / 2` zeros on both sides, for odd
+            kernels; `"same"` and `"valid"` as in Keras.
+        dilation_rate: Integer or pair. Defaults to `1`.
+        assume_nonempty: Boolean. Whether the caller knows that N is not zero, which lets TensorFlow fuse
+            what follows into the convolution. Defaults to `False`.
+
+    Returns:
+        Float tensor `(N, H', W', filters)` of the dtype of `x`.
+
+    Raises:
+        ValueError: for an argument or shapes that cannot work.
+    """
+    strides = positive_pair("strides", strides)
+    dilation_rate = positive_pair("dilation_rate", dilation_rate)
+    shapes = {"input_shape": tuple(x.shape), "kernel_shape": tuple(kernel.shape)}
+    ranks_fit = len(x.shape) == len(kernel.shape) == 4 and x.shape[-1] is not None
+    require(ranks_fit, "x", "images with known channels, and `kernel` of four dimensions too", **shapes)
+    check_padding(padding, shapes["kernel_shape"][:2])
+    groups, rest = divmod(x.shape[-1], kernel.shape[2])
+    fits = groups > 0 and rest == 0 and kernel.shape[3] % groups == 0
+    require(fits, "kernel", "(height, width, C / groups, filters), filters divisible by groups", **shapes)
+    output_size(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
+    if x.shape[0] == 0:
+        return _conv_of_nothing(x, kernel, strides, padding, dilation_rate)
+    path = _forced_path
+    if path == "auto":
+        path = choose_path(x.dtype, groups, dilation_rate)
+    if path == "keras":
+        return _plain_conv(x, kernel, strides, padding, dilation_rate)
+    if path == "native":
+        # A replica may be left without a share of the last batch, in inference too.
+        assume_nonempty = assume_nonempty and replica_count() == 1
+        return _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
+    return _custom_conv(x, kernel, strides, padding, dilation_rate)
+
+
+def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
+    """No images, of the right shape and with gradients: a tensor without elements takes any shape."""
+    spatial = output_size(ops.shape(x)[1:3], kernel.shape[:2], strides, padding, dilation_rate)
+    kernel = ops.reshape(kernel, (-1, kernel.shape[-1]))
+    return ops.matmul(ops.reshape(x, (0, *spatial, kernel.shape[0])), kernel)
+
+
+def _custom_conv(x, kernel, strides, padding, dilation_rate):
+    from keras_sknet.ops.grouped_conv_gradient import valid_conv
+
+    return valid_conv(_pad(x, kernel, strides, padding, dilation_rate), kernel, strides, dilation_rate)
+
+
+def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
+    if max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16:
+        # oneDNN's filter gradient of a narrow, strided 1×1 convolution writes past the end of its buffer.
+        return _custom_conv(x, kernel, strides, padding, dilation_rate)
+    if padding == "symmetric":
+        if strides == (1, 1):
+            padding = "same"
+        else:
+            # An explicit padding list would leave oneDNN, and has no gradient for groups.
+            x, padding = _pad(x, kernel, strides, padding, dilation_rate), "valid"
+    return conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty)
+
+
+def conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):
+    """`tf.nn.conv2d`, whose oneDNN kernel gives an empty batch the shape of its input, repaired.
+
+    A reshape is free, but keeps TensorFlow from fusing the convolution with what follows.
+    """
+    import tensorflow as tf
+
+    y = tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
+    if assume_nonempty or x.shape[0] is not None:
+        return y
+    batch, *size = tf.unstack(tf.shape(x)[:3])
+    size = output_size(size, kernel.shape[:2], strides, padding, dilation_rate)
+    return lasting_reshape(y, batch, *size)
+
+
+def lasting_reshape(y, batch, height, width):
+    """A reshape that the graph optimizer keeps, although y seems to have this shape already."""
+    import tensorflow as tf
+
+    # Nothing, but only at run time.
+    zero = tf.minimum(batch, 0)
+    reshaped = tf.reshape(y, [batch, height + zero, width + zero, y.shape[-1]])
+    reshaped.set_shape(y.shape)
+    return reshaped
+
+
+def _plain_conv(x, kernel, strides, padding, dilation_rate):
+    x = _pad(x, kernel, strides, padding, dilation_rate)
+    if max(strides) > 1 and max(dilation_rate) > 1 and keras.backend.backend() == "tensorflow":
+        # tf.nn.convolution refuses the two together.
+        y = ops.conv(x, kernel, 1, "valid", "channels_last", dilation_rate)
+        return y[:, :: strides[0], :: strides[1]]
+    return ops.conv(x, kernel, strides, "valid", "channels_last", dilation_rate)
+
+
+def _pad(x, kernel, strides, padding, dilation_rate):
+    """Pads so that a "valid" convolution does the rest."""
+    if padding == "valid" or max(kernel.shape[:2]) == 1:
+        return x
+    pads = [
+        _axis_padding(x, axis, kernel.shape[axis - 1], strides[axis - 1], dilation_rate[axis - 1], padding)
+        for axis in (1, 2)
+    ]
+    return ops.pad(x, [(0, 0), *pads, (0, 0)])
+
+
+def _axis_padding(x, axis, kernel_size, stride, dilation, padding):
+    reach = dilation * (kernel_size - 1)
+    if padding == "symmetric" or stride == 1:
+        return reach // 2, reach - reach // 2
+    size = ops.shape(x)[axis]
+    total = (-(-size // stride) - 1) * stride + reach + 1 - size
+    total = max(total, 0) if isinstance(total, int) else ops.maximum(total, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,56 @@
+import keras
+import pytest
+
+from keras_sknet.ops._private import flatten_layers, in_xla
+
+
+def test_flatten_layers_finds_nested_ones_and_itself():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="deep")])
+    outer = keras.Sequential([keras.Input((4,)), inner, keras.layers.ReLU(name="shallow")])
+    found = flatten_layers(outer)
+    assert found[0] is outer
+    assert {"deep", "shallow"} <= {layer.name for layer in found}
+    assert len({id(layer) for layer in found}) == len(found)
+    assert flatten_layers(inner.layers[0]) == [inner.layers[0]]
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_in_xla_tells_compiled_functions_from_others(jit_compile):
+    tf = pytest.importorskip("tensorflow")
+    seen = {}
+
+    @tf.function(jit_compile=jit_compile)
+    def function(x):
+        seen["function"] = in_xla()
+
+        def branch():
+            seen["branch"] = in_xla()
+            return x
+
+        @tf.function
+        def nested(y):
+            seen["nested"] = in_xla()
+            return y
+
+        return nested(tf.cond(tf.reduce_sum(x) > 0, branch, lambda: -x))
+
+    tf.function(function)(tf.ones((2,)))
+    assert seen == dict.fromkeys(["function", "branch", "nested"], jit_compile)
+    assert not in_xla()
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_in_xla_inside_fit(jit_compile):
+    pytest.importorskip("tensorflow")
+    seen = []
+
+    class Spy(keras.layers.Layer):
+        def call(self, x, training=None):
+            if training:
+                seen.append(in_xla())
+            return x
+
+    model = keras.Sequential([keras.Input((3,)), Spy(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    model.fit(keras.ops.ones((4, 3)), keras.ops.ones((4, 1)), verbose=0)
+    assert seen and set(seen) == {jit_compile}
