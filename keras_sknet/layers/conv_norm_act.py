@@ -1,0 +1,87 @@
+import keras
+
+from keras_sknet.layers.batch_normalization import BatchNormalization
+from keras_sknet.layers.grouped_conv import GroupedConv2D
+from keras_sknet.validation import activation_function, image_shape
+
+
+def batch_norm(dtype, name="norm"):
+    """Batch normalization as every layer of these networks has it."""
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+
+
+@keras.saving.register_keras_serializable("keras_sknet")
+class ConvNormAct(keras.layers.Layer):
+    """Convolution without bias, batch normalization, activation: the atom of all networks here.
+
+    Padding is symmetric, weights start as in He et al., batch normalization has momentum 0.9 and
+    epsilon 1e-5.
+
+    Args:
+        filters: Integer, number of output channels. A multiple of `groups`.
+        kernel_size: Odd integer or pair, in pixels.
+        strides: Integer or pair, in pixels. Defaults to `1`.
+        dilation_rate: Integer or pair. Defaults to `1`.
+        groups: Integer, groups of the convolution. Defaults to `1`.
+        activation: Activation function or name, or `None`. Defaults to `"relu"`.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`, channels a multiple of `groups`.
+
+    Output shape:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+
+    Raises:
+        ValueError: for an argument or an input shape that cannot work.
+
+    Example:
+
+    ```python
+    layer = keras_sknet.ConvNormAct(64, 3, strides=2, groups=32)
+    y = layer(keras.random.normal((2, 32, 32, 64)))  # (2, 16, 16, 64)
+    ```
+
+    Reference:
+        Section 3.1 of [Selective Kernel Networks](https://arxiv.org/abs/1903.06586).
+    """
+
+    def __init__(
+        self, filters, kernel_size, strides=1, dilation_rate=1, groups=1, activation="relu", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.conv = GroupedConv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.norm = batch_norm(self.dtype_policy)
+        self.activation = activation_function("activation", activation)
+
+    def build(self, input_shape):
+        image_shape(self, input_shape)
+        self.conv.build(input_shape)
+        self.norm.build(self.conv.compute_output_shape(input_shape))
+
+    def call(self, inputs, training=None):
+        return self.activation(self.norm(self.conv(inputs, training=training), training=training))
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.conv.filters,
+            "kernel_size": self.conv.kernel_size,
+            "strides": self.conv.strides,
+            "dilation_rate": self.conv.dilation_rate,
+            "groups": self.conv.groups,
+            "activation": keras.activations.serialize(self.activation),
+        }

@@ -1,0 +1,63 @@
+import keras
+from keras import ops
+
+from keras_sknet.validation import image_shape, positive_integer
+
+
+@keras.saving.register_keras_serializable("keras_sknet")
+class SqueezeExcite(keras.layers.Layer):
+    """Channel gate: each channel is scaled by a sigmoid of what all channels see on average.
+
+    Args:
+        reduction: Integer. The first of the two dense layers (both with biases) has
+            `max(channels // reduction, 1)` units. Defaults to `16`.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        The input's.
+
+    Raises:
+        ValueError: for an argument or an input shape that cannot work.
+
+    Example:
+
+    ```python
+    y = keras_sknet.SqueezeExcite(reduction=8)(keras.random.normal((2, 14, 14, 64)))
+    ```
+
+    Reference:
+        [Squeeze-and-Excitation Networks](https://arxiv.org/abs/1709.01507), compared with in Table 2 of
+        [Selective Kernel Networks](https://arxiv.org/abs/1903.06586).
+    """
+
+    def __init__(self, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = positive_integer("reduction", reduction)
+
+    def build(self, input_shape):
+        shape = image_shape(self, input_shape)
+        channels = shape[-1]
+        units = max(channels // self.reduction, 1)
+        self.squeeze = keras.layers.Dense(
+            units, "relu", kernel_initializer="he_normal", dtype=self.dtype_policy, name="squeeze"
+        )
+        self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
+        self.squeeze.build((shape[0], channels))
+        self.excite.build((shape[0], units))
+
+    def call(self, inputs):
+        self._image_shape(inputs.shape)
+        gate = self.excite(self.squeeze(ops.mean(inputs, axis=(1, 2))))
+        return inputs * ops.expand_dims(gate, (1, 2))
+
+    def compute_output_shape(self, input_shape):
+        return self._image_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}
+
+    def _image_shape(self, input_shape):
+        return image_shape(self, input_shape, self.excite.units if self.built else None)
