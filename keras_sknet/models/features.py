@@ -1,0 +1,99 @@
+"""What transfer learning and detection need of a network: its stages."""
+
+import math
+import re
+
+import keras
+
+from keras_sknet.layers import Bottleneck, ImageNormalization, Stem
+from keras_sknet.models.residual import FIRST_STAGE
+from keras_sknet.ops._private import flatten_layers
+from keras_sknet.validation import require
+
+
+def feature_pyramid(model):
+    """Makes a model of the features of every stage, as detectors and segmenters take them.
+
+    Level `P<l>` is 2^l times smaller than the image: P2–P5 for the four stages behind the ImageNet stem,
+    P0 and up behind the CIFAR stem. The layers are shared with `model`.
+
+    Args:
+        model: Functional model, one of this package's networks, with or without top.
+
+    Returns:
+        A functional `keras.Model` of the same input and outputs `{"P2": (N, H/4, W/4, C), …}`.
+
+    Raises:
+        ValueError: if the model has no stem and blocks of this package.
+
+    Example:
+
+    ```python
+    model = keras_sknet.SKNet26(include_top=False)
+    pyramid = keras_sknet.feature_pyramid(model)
+    features = pyramid(keras.random.uniform((1, 64, 64, 3)))
+    features["P4"].shape  # (1, 4, 4, 1024)
+    ```
+    """
+    _require_functional(model)
+    stems = [layer for layer in model.layers if isinstance(layer, Stem)]
+    last_blocks = {_stage(layer): layer for layer in model.layers if _stage(layer)}
+    require(stems and last_blocks, "model", "a network of this package", model=model.name)
+    first_level = int(math.log2(stems[0].stride))
+    outputs = {
+        f"P{stage - FIRST_STAGE + first_level}": block.output for stage, block in sorted(last_blocks.items())
+    }
+    return keras.Model(model.input, outputs, name=f"{model.name}_pyramid")
+
+
+def freeze_stages(model, through):
+    """Freezes the first stages of a network, and only these: later ones become trainable.
+
+    Frozen layers neither train nor update moving statistics; their batch normalization runs in inference
+    mode. The head is left as it is. Compile the model afterwards.
+
+    Args:
+        model: `keras.Model` with this package's network in it, nested or not.
+        through: `"stem"`, or the last stage to freeze as the paper counts them, 2–5. `None` freezes
+            nothing.
+
+    Raises:
+        ValueError: if `through` is another value, or the model has no such stage.
+
+    Example:
+
+    ```python
+    model = keras_sknet.SKNet26(input_shape=(64, 64, 3), classes=5)
+    keras_sknet.freeze_stages(model, through=4)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    ```
+    """
+    require(isinstance(model, keras.Model), "model", "a keras.Model", model=type(model).__name__)
+    layers = flatten_layers(model)
+    stages = sorted({_stage(layer) for layer in layers if _stage(layer)})
+    require(stages, "model", "a network of this package, or contain one", model=model.name)
+    choices = (None, "stem", *stages)
+    require(through in choices, "through", f"one of {choices}", through=through)
+    last = {None: 0, "stem": FIRST_STAGE - 1}.get(through, through)
+    for layer in layers:
+        if isinstance(layer, (ImageNormalization, Stem)):
+            layer.trainable = last < FIRST_STAGE - 1
+        elif _stage(layer):
+            layer.trainable = _stage(layer) > last
+
+
+def _stage(layer):
+    """The stage that a block's name tells, `None` for other layers."""
+    if not isinstance(layer, Bottleneck):
+        return None
+    match = re.fullmatch(r".+_(\d+)_\d+", layer.name)
+    return int(match[1]) if match else None
+
+
+def _require_functional(model):
+    require(
+        isinstance(model, keras.Model) and getattr(model, "inputs", None),
+        "model",
+        "a functional keras.Model",
+        model=type(model).__name__,
+    )
