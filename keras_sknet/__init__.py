@@ -1,0 +1,37 @@
+"""Selective Kernel Networks for Keras 3 (https://arxiv.org/abs/1903.06586)."""
+
+from keras_sknet import layers as layers
+from keras_sknet import models as models
+from keras_sknet import ops as ops
+from keras_sknet.analysis.attention import attention_scores as attention_scores
+from keras_sknet.complexity import Complexity as Complexity
+from keras_sknet.complexity import complexity as complexity
+from keras_sknet.export import export_saved_model as export_saved_model
+from keras_sknet.export import export_tflite as export_tflite
+from keras_sknet.layers import K3 as K3
+from keras_sknet.layers import K5 as K5
+from keras_sknet.layers import K7 as K7
+from keras_sknet.layers import BatchNormalization as BatchNormalization
+from keras_sknet.layers import Branch as Branch
+from keras_sknet.layers import Classifier as Classifier
+from keras_sknet.layers import ConvNormAct as ConvNormAct
+from keras_sknet.layers import GroupedConv2D as GroupedConv2D
+from keras_sknet.layers import ImageNormalization as ImageNormalization
+from keras_sknet.layers import ResNeXtBottleneck as ResNeXtBottleneck
+from keras_sknet.layers import SEBottleneck as SEBottleneck
+from keras_sknet.layers import SelectiveKernel as SelectiveKernel
+from keras_sknet.layers import SKBottleneck as SKBottleneck
+from keras_sknet.layers import SqueezeExcite as SqueezeExcite
+from keras_sknet.layers import Stem as Stem
+from keras_sknet.models import ResNeXt50 as ResNeXt50
+from keras_sknet.models import ResNeXt101 as ResNeXt101
+from keras_sknet.models import SENet50 as SENet50
+from keras_sknet.models import SENet101 as SENet101
+from keras_sknet.models import SKNet26 as SKNet26
+from keras_sknet.models import SKNet50 as SKNet50
+from keras_sknet.models import SKNet101 as SKNet101
+from keras_sknet.models import SKNetSmall as SKNetSmall
+from keras_sknet.models import feature_pyramid as feature_pyramid
+from keras_sknet.models import freeze_stages as freeze_stages
+
+__version__ = "0.1.0"

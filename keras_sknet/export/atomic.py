@@ -1,0 +1,53 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from keras_sknet.validation import require
+
+
+@contextlib.contextmanager
+def appearing_whole(path):
+    """Lets a `with` block write a file or folder that gets its name when it is complete.
+
+    Args:
+        path: String or path object. Nothing may be there; the folder around it must exist.
+
+    Yields:
+        The `Path` to write to, in a hidden folder beside `path` of which nothing remains in the end.
+
+    Raises:
+        ValueError: if `path` exists, at the start or at the end, or the folder around it does not.
+        OSError: if the folder around it cannot be written to.
+
+    Example:
+
+    ```python
+    from keras_sknet.export.atomic import appearing_whole
+
+    with appearing_whole("notes.txt") as unfinished:
+        unfinished.write_text("complete")
+    ```
+    """
+    require(isinstance(path, (str, os.PathLike)), "path", "a string or a path object", path=path)
+    path = Path(path)
+    _require_free(path)
+    require(path.parent.is_dir(), "path", "in a folder that exists", path=str(path))
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+            )
+        except OSError as error:
+            raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error
+        # One level deeper, as a temporary folder itself is its owner's alone.
+        unfinished = Path(folder, path.name)
+        yield unfinished
+        _require_free(path)
+        unfinished.rename(path)
+
+
+def _require_free(path):
+    require(not os.path.lexists(path), "path", "new: nothing is overwritten", path=str(path))

@@ -1,0 +1,75 @@
+"""A model as one TensorFlow function in inference mode: what every export starts from."""
+
+import re
+
+import keras
+
+from keras_sknet.ops._private import flatten_layers
+from keras_sknet.validation import require
+
+UNNAMED = re.compile(r"(keras_tensor|input_layer)(_\d+)?")
+
+
+def require_exportable(model):
+    """Raises an error unless `model` is a built functional or sequential model of the TensorFlow backend."""
+    backend = keras.backend.backend()
+    require(
+        backend == "tensorflow",
+        "model",
+        "exported on the TensorFlow backend, where a .keras file of any backend loads",
+        backend=backend,
+    )
+    require(
+        isinstance(model, keras.Model) and model.built and getattr(model, "inputs", None),
+        "model",
+        "a functional keras.Model, or a Sequential one that is built",
+        model=type(model).__name__,
+    )
+
+
+def inference_archive(model, batch_size=None):
+    """Traces a model in inference mode.
+
+    The function has the inputs' own names, or `images` if there is only one and nobody named it.
+
+    Args:
+        model: A model that `require_exportable` lets pass.
+        batch_size: Integer, what an unknown batch size becomes. Defaults to `None`: it stays unknown.
+
+    Returns:
+        A `keras.export.ExportArchive` with the signature `serving_default`, and this signature as a
+        TensorFlow concrete function.
+    """
+    import tensorflow as tf
+
+    def spec(x):
+        batch, *sizes = x.shape
+        name = "images" if len(model.inputs) == 1 and UNNAMED.fullmatch(x.name) else x.name
+        return tf.TensorSpec((batch or batch_size, *sizes), x.dtype, name)
+
+    # A Sequential model has no structure of inputs, only one input.
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    archive = keras.export.ExportArchive()
+    # Variables are found by themselves, lookup tables are not; a search in every layer doubles the time.
+    for layer in flatten_layers(model):
+        if not layer.weights:
+            archive.track(layer)
+    # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
+    function = archive.add_endpoint(
+        "serving_default",
+        lambda x: model(x, training=False),
+        input_signature=[keras.tree.map_structure(spec, inputs)],
+    )
+    return archive, function.get_concrete_function()
+
+
+def write(archive, folder, path):
+    """Writes an archive to a folder; errors speak of `path`, which the user knows."""
+    import tensorflow as tf
+
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except tf.errors.OpError as error:
+        # TensorFlow puts its own kernel and the temporary file in front of the reason.
+        reason = error.message.rpartition("; ")[2]
+        raise OSError(f"Cannot write {str(path)!r} ({reason})") from error

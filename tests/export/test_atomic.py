@@ -1,0 +1,72 @@
+import os
+import sys
+
+import pytest
+
+from keras_sknet.export.atomic import appearing_whole
+
+
+@pytest.mark.parametrize("as_string", [True, False])
+def test_a_file_appears_when_it_is_complete(tmp_path, as_string):
+    path = tmp_path / "file"
+    with appearing_whole(str(path) if as_string else path) as unfinished:
+        unfinished.write_text("half")
+        assert not path.exists()
+        unfinished.write_text("whole")
+    assert path.read_text() == "whole"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_appears_with_the_usual_permissions(tmp_path):
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    with appearing_whole(tmp_path / "folder") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "part").touch()
+    assert os.listdir(tmp_path / "folder") == ["part"]
+    assert (tmp_path / "folder").stat().st_mode == usual.stat().st_mode
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), appearing_whole(tmp_path / "folder") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "part").touch()
+        raise error
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "folder", "link"):
+        with pytest.raises(ValueError, match=f"`path` must be new: nothing is overwritten.*path='.*{name}'"):
+            with appearing_whole(tmp_path / name):
+                pytest.fail("entered")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_what_appears_meanwhile_is_not_overwritten(tmp_path):
+    with (
+        pytest.raises(ValueError, match="`path` must be new"),
+        appearing_whole(tmp_path / "file") as unfinished,
+    ):
+        unfinished.write_text("ours")
+        (tmp_path / "file").write_text("theirs")
+    assert (tmp_path / "file").read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_the_folder_must_exist_and_take_files(tmp_path):
+    with pytest.raises(
+        ValueError, match="`path` must be in a folder that exists. Received: path='.*missing/x'"
+    ):
+        with appearing_whole(tmp_path / "missing" / "x"):
+            pytest.fail("entered")
+    with pytest.raises(ValueError, match="`path` must be a string or a path object. Received: path=3"):
+        with appearing_whole(3):
+            pytest.fail("entered")
+    if sys.platform == "linux":
+        with pytest.raises(OSError, match="Cannot write here .*: '/proc/x'"), appearing_whole("/proc/x"):
+            pytest.fail("entered")
