@@ -31,7 +31,7 @@ def attention_scores(model, images, batch_size=32):
     ```python
     model = keras_sknet.SKNetSmall()
     scores = keras_sknet.attention_scores(model, keras.random.uniform((4, 32, 32, 3), 0, 255))
-    scores["sk_2_1"].shape  # (4, 2, 32)
+    scores["sk_2_1"].shape  # (4, 2, 8)
     ```
 
     Reference:
