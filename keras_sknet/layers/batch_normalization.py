@@ -39,6 +39,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Output shape:
         The input's.
 
+    Raises:
+        ValueError: for an argument or an input shape that cannot work.
+
     Example:
 
     ```python

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_sknet.layers.conv_norm_act import ConvNormAct
+from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.gates import SqueezeExcite
 from keras_sknet.layers.selective_kernel import K3, K5, SelectiveKernel, standardize_branches
 from keras_sknet.validation import image_shape, positive_integer, positive_pair, require
 
 
-class Bottleneck(keras.layers.Layer):
+class Bottleneck(Foldable):
     """1×1 reduce, a spatial layer, 1×1 expand, a gate or none; added to the shortcut, then ReLU.
 
     The base of the blocks: a subclass makes the spatial layer (which takes the stride) and the gate. The
@@ -20,7 +21,7 @@ class Bottleneck(keras.layers.Layer):
         filters: Integer, output channels.
         width: Integer, inner channels.
         strides: Integer or pair. Defaults to `1`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
     """
 
     # Layers of a network are named by it, stage and block: "sk_3_4".
@@ -31,8 +32,8 @@ class Bottleneck(keras.layers.Layer):
         self.filters = positive_integer("filters", filters)
         self.width = positive_integer("width", width)
         self.strides = positive_pair("strides", strides)
-        self.reduce = ConvNormAct(self.width, 1, dtype=self.dtype_policy, name="reduce")
-        self.expand = ConvNormAct(self.filters, 1, activation=None, dtype=self.dtype_policy, name="expand")
+        self.reduce = ConvNormAct(self.width, 1, name="reduce", **self.inherited)
+        self.expand = ConvNormAct(self.filters, 1, activation=None, name="expand", **self.inherited)
         self.spatial = self.make_spatial()
         self.gate = self.make_gate()
         self.shortcut = None
@@ -49,7 +50,7 @@ class Bottleneck(keras.layers.Layer):
         shape = image_shape(self, input_shape)
         if self.strides != (1, 1) or shape[-1] != self.filters:
             self.shortcut = ConvNormAct(
-                self.filters, 1, self.strides, activation=None, dtype=self.dtype_policy, name="shortcut"
+                self.filters, 1, self.strides, activation=None, name="shortcut", **self.inherited
             )
             self.shortcut.build(shape)
         for layer in (self.reduce, self.spatial, self.expand, self.gate):
@@ -88,7 +89,7 @@ class ResNeXtBottleneck(Bottleneck):
         width: Integer, inner channels, a multiple of `cardinality`.
         strides: Integer or pair, of the 3×3 convolution. Defaults to `1`.
         cardinality: Integer, groups of the 3×3 convolution. Defaults to `32`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -125,7 +126,7 @@ class ResNeXtBottleneck(Bottleneck):
 
     def make_spatial(self):
         return ConvNormAct(
-            self.width, 3, self.strides, groups=self.cardinality, dtype=self.dtype_policy, name="spatial"
+            self.width, 3, self.strides, groups=self.cardinality, name="spatial", **self.inherited
         )
 
     def get_config(self):
@@ -142,7 +143,7 @@ class SEBottleneck(ResNeXtBottleneck):
         strides: Integer or pair, of the 3×3 convolution. Defaults to `1`.
         cardinality: Integer, groups of the 3×3 convolution. Defaults to `32`.
         reduction: Integer, of the gate. Defaults to `16`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -189,7 +190,7 @@ class SKBottleneck(Bottleneck):
         reduction: Integer r of the SK unit. Defaults to `16`.
         min_units: Integer L of the SK unit. Defaults to `32`.
         use_attention: Boolean. `False` adds the branches up without selection. Defaults to `True`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -238,7 +239,7 @@ class SKBottleneck(Bottleneck):
     def make_spatial(self):
         # The unit bears the block's name, by which its attention is reported.
         return SelectiveKernel(
-            self.width, strides=self.strides, dtype=self.dtype_policy, name=self.name, **self._unit_config
+            self.width, strides=self.strides, name=self.name, **self.inherited, **self._unit_config
         )
 
     def attention(self, inputs):

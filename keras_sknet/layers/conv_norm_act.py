@@ -1,6 +1,7 @@
 import keras
 
 from keras_sknet.layers.batch_normalization import BatchNormalization
+from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.validation import activation_function, image_shape
 
@@ -11,7 +12,7 @@ def batch_norm(dtype, name="norm"):
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class ConvNormAct(keras.layers.Layer):
+class ConvNormAct(Foldable):
     """Convolution without bias, batch normalization, activation: the atom of all networks here.
 
     Padding is symmetric, weights start as in He et al., batch normalization has momentum 0.9 and
@@ -24,6 +25,8 @@ class ConvNormAct(keras.layers.Layer):
         dilation_rate: Integer or pair. Defaults to `1`.
         groups: Integer, groups of the convolution. Defaults to `1`.
         activation: Activation function or name, or `None`. Defaults to `"relu"`.
+        folded: Boolean. `True`: the convolution has a bias and no batch normalization follows it, as
+            `keras_sknet.fold_batch_norm` makes it. Defaults to `False`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
@@ -56,21 +59,25 @@ class ConvNormAct(keras.layers.Layer):
             strides=strides,
             dilation_rate=dilation_rate,
             groups=groups,
-            use_bias=False,
+            use_bias=self.folded,
             kernel_initializer="he_normal",
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.norm = batch_norm(self.dtype_policy)
+        self.norm = None if self.folded else batch_norm(self.dtype_policy)
         self.activation = activation_function("activation", activation)
 
     def build(self, input_shape):
         image_shape(self, input_shape)
         self.conv.build(input_shape)
-        self.norm.build(self.conv.compute_output_shape(input_shape))
+        if not self.folded:
+            self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def call(self, inputs, training=None):
-        return self.activation(self.norm(self.conv(inputs, training=training), training=training))
+        x = self.conv(inputs, training=training)
+        if not self.folded:
+            x = self.norm(x, training=training)
+        return self.activation(x)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

@@ -25,7 +25,7 @@ class GroupedConv2D(keras.layers.Conv2D):
         strides: Integer or pair, in pixels. Defaults to `1`. May exceed 1 together with `dilation_rate`.
         padding: `"symmetric"` (default): `dilation * (kernel - 1) / 2` zeros on each side, so that every
             stride samples the same centres whatever the kernel; `"same"` or `"valid"` as in Keras.
-        data_format: `None` or `"channels_last"`.
+        data_format: `None` or `"channels_last"`. Defaults to `None`.
         dilation_rate: Integer or pair. Defaults to `1`.
         groups: Integer. Input channels and `filters` are cut into this many groups that do not see each
             other. Equal to the input channels it is a depthwise convolution. Defaults to `1`.

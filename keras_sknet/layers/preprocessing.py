@@ -19,7 +19,7 @@ class ImageNormalization(keras.layers.Layer):
 
     Args:
         mean: Sequence of floats, one a channel, for images in 0–1. Defaults to ImageNet's.
-        std: Sequence of positive floats, likewise.
+        std: Sequence of positive floats, likewise. Defaults to ImageNet's.
         crop_fraction: Float in (0, 1]. In evaluation the shorter side becomes
             `input size / crop_fraction`, then the centre is cut out. Defaults to `0.875` (224 of 256).
         interpolation: Resizing method of evaluation: `"nearest"`, `"bilinear"`, `"bicubic"`,

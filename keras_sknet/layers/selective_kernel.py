@@ -10,6 +10,8 @@ import keras
 from keras import ops
 
 from keras_sknet.layers.conv_norm_act import ConvNormAct, batch_norm
+from keras_sknet.layers.foldable import Foldable
+from keras_sknet.ops.select import weighted_sum
 from keras_sknet.validation import image_shape, positive_integer, positive_pair, require
 
 
@@ -58,7 +60,7 @@ def record_attention():
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class SelectiveKernel(keras.layers.Layer):
+class SelectiveKernel(Foldable):
     """Convolution that chooses its kernel: softmax attention, per channel, over branches.
 
     - Split: `U_m = ReLU(BN(conv_m(x)))` for each of M branches.
@@ -75,7 +77,7 @@ class SelectiveKernel(keras.layers.Layer):
         use_attention: Boolean. `False` adds the branches up without selection. Defaults to `True`.
         split_input: Boolean. `True` hands each branch its own share of the input channels instead of all
             of them. Defaults to `False`.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`, channels a multiple of every branch's groups (with
@@ -127,17 +129,21 @@ class SelectiveKernel(keras.layers.Layer):
                 strides=self.strides,
                 dilation_rate=branch.dilation_rate,
                 groups=branch.groups,
-                dtype=self.dtype_policy,
                 name=f"branch_{index}",
+                **self.inherited,
             )
             for index, branch in enumerate(self.branches)
         ]
         if self.has_attention:
             units = max(self.filters // self.reduction, self.min_units)
             self.squeeze = keras.layers.Dense(
-                units, use_bias=False, kernel_initializer="he_normal", dtype=self.dtype_policy, name="squeeze"
+                units,
+                use_bias=self.folded,
+                kernel_initializer="he_normal",
+                dtype=self.dtype_policy,
+                name="squeeze",
             )
-            self.norm = batch_norm(self.dtype_policy)
+            self.norm = None if self.folded else batch_norm(self.dtype_policy)
             self.projection = keras.layers.Dense(
                 len(self.branches) * self.filters,
                 use_bias=False,
@@ -157,7 +163,8 @@ class SelectiveKernel(keras.layers.Layer):
             convolution.build(shape)
         if self.has_attention:
             self.squeeze.build((shape[0], self.filters))
-            self.norm.build((shape[0], self.squeeze.units))
+            if not self.folded:
+                self.norm.build((shape[0], self.squeeze.units))
             self.projection.build((shape[0], self.squeeze.units))
 
     def call(self, inputs, training=None):
@@ -166,11 +173,7 @@ class SelectiveKernel(keras.layers.Layer):
             return functools.reduce(ops.add, features)
         weights = self.select(self.fuse(features, training=training))
         self._record(weights)
-        if len(weights) == 2:
-            # a_1 U_1 + (1 - a_1) U_2 with one multiplication.
-            first, second = features
-            return second + _over_space(weights[0]) * (first - second)
-        return functools.reduce(ops.add, [_over_space(a) * u for a, u in zip(weights, features, strict=True)])
+        return weighted_sum(features, weights)
 
     def split(self, inputs, training=False):
         """Returns the list of branch outputs U_m, each `(N, H', W', C)`."""
@@ -184,7 +187,10 @@ class SelectiveKernel(keras.layers.Layer):
         """Returns z, `(N, d)`: what all branches together see, squeezed."""
         # Pooling is linear, so the sum U itself is never made.
         s = functools.reduce(ops.add, [ops.mean(u, axis=(1, 2)) for u in features])
-        return ops.relu(self.norm(self.squeeze(s), training=training))
+        z = self.squeeze(s)
+        if not self.folded:
+            z = self.norm(z, training=training)
+        return ops.relu(z)
 
     def select(self, z):
         """Returns the attention a as a list of M tensors `(N, C)` that sum to 1."""
@@ -292,7 +298,3 @@ def _softmax(logits):
     exponentials = [ops.exp(logit - largest) for logit in logits]
     total = functools.reduce(operator.add, exponentials)
     return [exponential / total for exponential in exponentials]
-
-
-def _over_space(weight):
-    return ops.expand_dims(weight, (1, 2))

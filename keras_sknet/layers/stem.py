@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_sknet.layers.conv_norm_act import ConvNormAct
+from keras_sknet.layers.foldable import Foldable
 from keras_sknet.ops.pooling import max_pool
 from keras_sknet.validation import image_shape, one_of
 
@@ -10,7 +11,7 @@ PADDINGS = ("same", "torch")
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class Stem(keras.layers.Layer):
+class Stem(Foldable):
     """The first layers of a residual network.
 
     Args:
@@ -19,7 +20,7 @@ class Stem(keras.layers.Layer):
             `"cifar"`: one 3×3 convolution of stride 1.
         padding: How the max-pooling pads. `"same"` (default): as Keras, and as Caffe on even sizes, where
             the paper's networks were trained; `"torch"`: by one on both sides, as PyTorch.
-        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+        **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -46,7 +47,7 @@ class Stem(keras.layers.Layer):
         self.kind = one_of("kind", kind, KINDS)
         self.padding = one_of("padding", padding, PADDINGS)
         kernel_size, strides = (7, 2) if kind == "imagenet" else (3, 1)
-        self.conv = ConvNormAct(filters, kernel_size, strides, dtype=self.dtype_policy, name="conv")
+        self.conv = ConvNormAct(filters, kernel_size, strides, name="conv", **self.inherited)
 
     @property
     def stride(self):
