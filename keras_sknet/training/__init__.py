@@ -5,3 +5,4 @@ from keras_sknet.training.evaluation import accuracy_by_scale as accuracy_by_sca
 from keras_sknet.training.fit import fit as fit
 from keras_sknet.training.recipe import DIGITS as DIGITS
 from keras_sknet.training.recipe import Recipe as Recipe
+from keras_sknet.training.sgd import SGD as SGD
