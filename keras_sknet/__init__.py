@@ -32,6 +32,8 @@ from keras_sknet.models import SKNet50 as SKNet50
 from keras_sknet.models import SKNet101 as SKNet101
 from keras_sknet.models import SKNetSmall as SKNetSmall
 from keras_sknet.models import feature_pyramid as feature_pyramid
+from keras_sknet.models import fold_batch_norm as fold_batch_norm
 from keras_sknet.models import freeze_stages as freeze_stages
+from keras_sknet.models import replace_grouped_convolutions as replace_grouped_convolutions
 
 __version__ = "0.1.0"

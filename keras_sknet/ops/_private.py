@@ -23,6 +23,31 @@ def flatten_layers(layer):
     return layer._flatten_layers(include_self=True, recursive=True)
 
 
+def graph_nodes(model):
+    """Lists the calls of layers and operations that a model is made of, in an order that can be computed.
+
+    Args:
+        model: Functional or built sequential `keras.Model`.
+
+    Returns:
+        List of nodes with `operation`, `arguments` (`.args`, `.kwargs`), `input_tensors` and `outputs`.
+        Those of the inputs are not among them.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_sknet.ops._private import graph_nodes
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    assert [node.operation for node in graph_nodes(model)] == model.layers
+    ```
+    """
+    graph = getattr(model, "_functional", model)
+    by_depth = [nodes for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True)]
+    return [node for nodes in by_depth for node in nodes if not node.is_input]
+
+
 def in_xla():
     """Tells whether TensorFlow is tracing a function that XLA will compile (`jit_compile=True`, TPU).
 

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_sknet.ops._private import flatten_layers, in_xla
+from keras_sknet.ops._private import flatten_layers, graph_nodes, in_xla
 
 
 def test_flatten_layers_finds_nested_ones_and_itself():
@@ -12,6 +12,23 @@ def test_flatten_layers_finds_nested_ones_and_itself():
     assert {"deep", "shallow"} <= {layer.name for layer in found}
     assert len({id(layer) for layer in found}) == len(found)
     assert flatten_layers(inner.layers[0]) == [inner.layers[0]]
+
+
+def test_graph_nodes_are_the_calls_of_one_model_only():
+    x, dense = keras.Input((4,), name="x"), keras.layers.Dense(4, name="dense")
+    y = dense(x)
+    model = keras.Model(x, dense(y) + 1.0)
+    keras.Model(x, dense(dense(y)))
+    first, second, added = graph_nodes(model)
+    assert first.operation is second.operation is dense
+    assert first.input_tensors == [x] and first.outputs == [y] == second.input_tensors
+    assert [added.outputs[0]] == model.outputs
+
+    norm = keras.layers.BatchNormalization()
+    (node,) = graph_nodes(keras.Model(x, norm(x, training=True)))
+    assert node.arguments.kwargs["training"] is True
+    sequential = keras.Sequential([keras.Input((4,)), dense, norm])
+    assert [node.operation for node in graph_nodes(sequential)] == [dense, norm]
 
 
 @pytest.mark.parametrize("jit_compile", [True, False])
