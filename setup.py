@@ -27,7 +27,7 @@ setup(
     package_data={"keras_sknet": ["py.typed"]},
     zip_safe=False,
     python_requires=">=3.11",
-    install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy"],
+    install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy", "h5py"],
     extras_require={
         "train": TRAIN,
         "test": TEST,

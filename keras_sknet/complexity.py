@@ -22,7 +22,14 @@ class Complexity(NamedTuple):
             output element.
         multiply_adds_with_batch_norm: `multiply_adds` and one operation per output of batch
             normalization.
-        uncounted: Names of layers with weights whose multiply-adds no rule here counts.
+        uncounted: Names of layers with weights whose multiply-adds no rule here counts. Defaults to `()`.
+
+    Example:
+
+    ```python
+    counts = keras_sknet.complexity(keras_sknet.SKNetSmall())
+    counts.parameters - counts.trainable_parameters  # 2752
+    ```
     """
 
     trainable_parameters: int

@@ -33,6 +33,13 @@ def positive_integer(argument, value):
     return int(value)
 
 
+def whole_number(argument, value):
+    """Returns `value` as an `int` of 0 or more, or raises an error that names `argument`."""
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 0
+    require(valid, argument, "an integer of 0 or more", **{argument: value})
+    return int(value)
+
+
 def positive_pair(argument, value):
     """Returns `value`, an integer or two of them, as a pair, or raises an error that names `argument`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)

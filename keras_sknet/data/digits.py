@@ -33,7 +33,7 @@ class Digits:
     share.
 
     Args:
-        split: `"train"`, `"validation"` or `"test"`.
+        split: `"train"` (the default), `"validation"` or `"test"`.
         scales: Sequence of some of `(1.0, 1.5, 2.0)`, the default.
 
     Raises:
@@ -56,7 +56,7 @@ class Digits:
 
     def __init__(self, split="train", scales=SCALES):
         self.split = one_of("split", split, tuple(SPLITS))
-        self.scales = tuple(scales)
+        self.scales = tuple(scales) if isinstance(scales, (tuple, list)) else ()
         require(self.scales and set(self.scales) <= set(SCALES), "scales", f"some of {SCALES}", scales=scales)
         first, last = SPLITS[split]
         digits, labels = _bank()

@@ -1,4 +1,4 @@
-from keras_sknet.validation import positive_integer, require
+from keras_sknet.validation import positive_integer, require, whole_number
 
 
 def batches(source, batch_size, *, epochs=1, seed=0, first_step=0):
@@ -35,6 +35,8 @@ def batches(source, batch_size, *, epochs=1, seed=0, first_step=0):
     count = len(source)
     positive_integer("batch_size", batch_size)
     positive_integer("epochs", epochs)
+    whole_number("seed", seed)
+    whole_number("first_step", first_step)
     require(
         batch_size <= count,
         "batch_size",

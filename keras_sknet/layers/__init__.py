@@ -10,10 +10,10 @@ from keras_sknet.layers.conv_norm_act import ConvNormAct as ConvNormAct
 from keras_sknet.layers.gates import SqueezeExcite as SqueezeExcite
 from keras_sknet.layers.grouped_conv import GroupedConv2D as GroupedConv2D
 from keras_sknet.layers.preprocessing import ImageNormalization as ImageNormalization
+from keras_sknet.layers.recorder import record_attention as record_attention
 from keras_sknet.layers.selective_kernel import K3 as K3
 from keras_sknet.layers.selective_kernel import K5 as K5
 from keras_sknet.layers.selective_kernel import K7 as K7
 from keras_sknet.layers.selective_kernel import Branch as Branch
 from keras_sknet.layers.selective_kernel import SelectiveKernel as SelectiveKernel
-from keras_sknet.layers.selective_kernel import record_attention as record_attention
 from keras_sknet.layers.stem import Stem as Stem

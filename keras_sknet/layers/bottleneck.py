@@ -22,6 +22,29 @@ class Bottleneck(Foldable):
         width: Integer, inner channels.
         strides: Integer or pair. Defaults to `1`.
         **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+
+    Raises:
+        ValueError: for an argument or an input shape that cannot work.
+        NotImplementedError: if the class does not say what its spatial layer is.
+
+    Example:
+
+    ```python
+    class PlainBottleneck(keras_sknet.layers.Bottleneck):
+        def make_spatial(self):
+            return keras_sknet.ConvNormAct(self.width, 3, self.strides, **self.inherited)
+
+    y = PlainBottleneck(64, 16, strides=2)(keras.random.normal((1, 14, 14, 32)))  # (1, 7, 7, 64)
+    ```
+
+    Reference:
+        [Deep Residual Learning](https://arxiv.org/abs/1512.03385), Section 4.1.
     """
 
     # Layers of a network are named by it, stage and block: "sk_3_4".

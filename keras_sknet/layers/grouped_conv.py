@@ -36,7 +36,8 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     Input shape:
         `(batch, height, width, channels)`, channels a multiple of `groups`. Height and width may be
-        unknown, the batch empty.
+        unknown, the batch empty; only a graph traced with `training=False` and an unknown batch size takes
+        no empty batch on a single device, so that TensorFlow can fuse convolutions with what follows.
 
     Output shape:
         `(batch, new_height, new_width, filters)`.

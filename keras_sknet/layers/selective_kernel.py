@@ -1,7 +1,5 @@
 """The selective kernel unit: split, fuse, select."""
 
-import contextlib
-import contextvars
 import functools
 import operator
 from typing import NamedTuple
@@ -11,6 +9,7 @@ from keras import ops
 
 from keras_sknet.layers.conv_norm_act import ConvNormAct, batch_norm
 from keras_sknet.layers.foldable import Foldable
+from keras_sknet.layers.recorder import record
 from keras_sknet.ops.select import weighted_sum
 from keras_sknet.validation import image_shape, positive_integer, positive_pair, require
 
@@ -39,24 +38,6 @@ class Branch(NamedTuple):
 
 
 K3, K5, K7 = Branch(3), Branch(3, 2), Branch(3, 3)
-
-_recorder = contextvars.ContextVar("attention_recorder", default=None)
-
-
-@contextlib.contextmanager
-def record_attention():
-    """Collects the attention of every `SelectiveKernel` called inside the `with` block.
-
-    Yields:
-        A dictionary that fills with the units' names and tensors `(N, M, C)`, in the order of the calls.
-        A name that comes again gets `_1`, `_2`, … appended.
-    """
-    scores = {}
-    token = _recorder.set(scores)
-    try:
-        yield scores
-    finally:
-        _recorder.reset(token)
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
@@ -172,7 +153,7 @@ class SelectiveKernel(Foldable):
         if not self.has_attention:
             return functools.reduce(ops.add, features)
         weights = self.select(self.fuse(features, training=training))
-        self._record(weights)
+        record(self.name, weights)
         return weighted_sum(features, weights)
 
     def split(self, inputs, training=False):
@@ -235,15 +216,6 @@ class SelectiveKernel(Foldable):
             branches=self.branches,
         )
         return (*shape[:-1], shape[-1] // len(self.branches))
-
-    def _record(self, weights):
-        scores = _recorder.get()
-        if scores is not None:
-            name, again = self.name, 0
-            while name in scores:
-                again += 1
-                name = f"{self.name}_{again}"
-            scores[name] = ops.stack(weights, axis=1)
 
     def compute_output_shape(self, input_shape):
         return self.convolutions[0].compute_output_shape(self._branch_shape(input_shape))

@@ -159,22 +159,32 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, ass
             kernels; `"same"` and `"valid"` as in Keras.
         dilation_rate: Integer or pair. Defaults to `1`.
         assume_nonempty: Boolean. Whether the caller knows that N is not zero, which lets TensorFlow fuse
-            what follows into the convolution. Defaults to `False`.
+            what follows into the convolution. Defaults to `False`. In a graph of unknown batch size it must
+            then not be zero.
 
     Returns:
         Float tensor `(N, H', W', filters)` of the dtype of `x`.
 
     Raises:
         ValueError: for an argument or shapes that cannot work.
+
+    Example:
+
+    ```python
+    x, kernel = keras.random.normal((1, 16, 16, 8)), keras.random.normal((3, 3, 2, 16))
+    y = keras_sknet.ops.grouped_conv(x, kernel, strides=2)  # (1, 8, 8, 16)
+    ```
     """
     strides = positive_pair("strides", strides)
     dilation_rate = positive_pair("dilation_rate", dilation_rate)
+    x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
     shapes = {"input_shape": tuple(x.shape), "kernel_shape": tuple(kernel.shape)}
     ranks_fit = len(x.shape) == len(kernel.shape) == 4 and x.shape[-1] is not None
     require(ranks_fit, "x", "images with known channels, and `kernel` of four dimensions too", **shapes)
     check_padding(padding, shapes["kernel_shape"][:2])
-    groups, rest = divmod(x.shape[-1], kernel.shape[2])
-    fits = groups > 0 and rest == 0 and kernel.shape[3] % groups == 0
+    depth = kernel.shape[2]
+    groups = x.shape[-1] // depth if depth else 0
+    fits = groups > 0 and groups * depth == x.shape[-1] and kernel.shape[3] % groups == 0
     require(fits, "kernel", "(height, width, C / groups, filters), filters divisible by groups", **shapes)
     output_size(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     if x.shape[0] == 0:

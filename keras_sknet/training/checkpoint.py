@@ -3,6 +3,8 @@ from pathlib import Path
 
 import keras
 
+from keras_sknet.validation import require
+
 
 class BestCheckpoint(keras.callbacks.Callback):
     """Keeps the model of the epoch with the lowest validation loss in a `.keras` file.
@@ -14,6 +16,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         path: Path of the file, its name ending in `.keras`; the folder around it must exist.
 
     Raises:
+        ValueError: for another file name, or if the folder does not exist.
         OSError: if the file cannot be written.
 
     Example:
@@ -29,6 +32,12 @@ class BestCheckpoint(keras.callbacks.Callback):
     def __init__(self, path):
         super().__init__()
         self.path = Path(path)
+        require(
+            self.path.suffix == ".keras" and self.path.parent.is_dir(),
+            "path",
+            "the name of a .keras file in an existing folder",
+            path=str(path),
+        )
         self.epoch = None
         self.loss = float("inf")
 

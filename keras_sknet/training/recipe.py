@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_sknet.validation import positive_integer, require
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -16,6 +18,9 @@ class Recipe:
         momentum: Float. Defaults to `0.9`.
         warmup: Float, the share of all steps in which the learning rate rises from 0. Defaults to `0.1`.
         label_smoothing: Float. Defaults to `0.1`.
+
+    Raises:
+        ValueError: for a value outside of its range.
 
     Example:
 
@@ -36,6 +41,14 @@ class Recipe:
     momentum: float = 0.9
     warmup: float = 0.1
     label_smoothing: float = 0.1
+
+    def __post_init__(self):
+        positive_integer("epochs", self.epochs)
+        positive_integer("batch_size", self.batch_size)
+        require(self.learning_rate > 0, "learning_rate", "above 0", learning_rate=self.learning_rate)
+        for name in ("momentum", "warmup", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value < 1, name, "from 0 to below 1", **{name: value})
 
     def compile(self, model, steps_per_epoch):
         """Compiles a model that ends in a softmax, for one-hot labels."""

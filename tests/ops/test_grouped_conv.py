@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from convolutions import (
     CHANNELS,
     FILTERS,
@@ -13,7 +14,6 @@ from convolutions import (
     has_native_gradient,
     tensors,
 )
-
 from keras_sknet.ops import convolution_path, grouped_conv
 from oracles import block_diagonal, groups_of, numpy_conv2d, numpy_conv2d_gradients, numpy_pad
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+
 from convolutions import (
     CHANNELS,
     FILTERS,
@@ -13,7 +14,6 @@ from convolutions import (
     has_native_gradient,
     tensors,
 )
-
 from keras_sknet.ops import convolution_path, grouped_conv
 
 implementation = sys.modules["keras_sknet.ops.grouped_conv"]

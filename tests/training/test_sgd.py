@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from nets import tiny
 
 from keras_sknet.training import SGD
+from nets import tiny
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
 

@@ -1,0 +1,174 @@
+"""Mistakes in all that is no layer: by the public name they are made with, and what is said of each."""
+
+import functools
+
+import keras
+
+import keras_sknet as sk
+from keras_sknet import data, export, ops
+from mistakes_layers import FLAT, X, images
+from nets import tiny
+
+
+@functools.cache
+def net(**options):
+    return tiny(**options)
+
+
+@functools.cache
+def foreign(inputs=1):
+    tensors = [keras.Input((32, 32, 3)) for _ in range(inputs)]
+    return keras.Model(tensors, [keras.layers.Flatten()(tensor) for tensor in tensors], name="foreign")
+
+
+class Subclass(keras.Model):
+    pass
+
+
+# As in `mistakes_layers`; "networks" are all of them, by one example.
+MODEL_MISTAKES = {
+    "networks": [
+        (lambda: tiny(pooling="mean"), "`pooling` must be one of (None, 'avg', 'max'). …pooling='mean'"),
+        (lambda: tiny(classes=0), "`classes` must be a positive integer. Received: classes=0"),
+        (lambda: tiny(classes=5.0), "`classes` must be a positive integer. Received: classes=5.0"),
+        (lambda: tiny(classifier_activation="max"), "`classifier_activation` must be…='max'"),
+        (lambda: tiny(class_names=["a"]), "`class_names` must be… class_names=['a'], classes=5"),
+        (lambda: tiny(class_names="abcde"), "`class_names` must be… Received: class_names='abcde'"),
+        (lambda: tiny(class_names=list("abcda")), "`class_names` must be as many different names as"),
+        (lambda: tiny(class_names=5), "`class_names` must be… Received: class_names=5"),
+        (
+            lambda: tiny(include_top=False, class_names=list("abcde")),
+            "`class_names` must be None… include_top=False",
+        ),
+        (lambda: tiny(depths=(1, 1)), "`depths` must be three or four integers… depths=(1, 1)"),
+        (lambda: tiny(depths=(1, 0, 1)), "`depths` must be a positive integer. Received: depths=0"),
+        (
+            lambda: tiny(widths=(8, 8, 16)),
+            "`widths` must be as many integers as there are depths… (8, 8, 16)",
+        ),
+        (lambda: tiny(filters=8), "`filters` must be three or four integers… Received: filters=8"),
+        (lambda: tiny(widths=(7, 8, 8, 8)), "`branches` must be of groups that divide `width`. … width=7"),
+        (lambda: tiny("SENet50", widths=(7, 8, 8, 8)), "`width` must be a multiple of `cardinality`. …=7"),
+        (lambda: tiny("ResNeXt50", cardinality=-2), "`cardinality` must be… Received: cardinality=-2"),
+        (lambda: tiny(stem="mnist"), "`stem` must be one of ('imagenet', 'cifar'). Received: stem='mnist'"),
+        (lambda: tiny(stem_filters=0), "`stem_filters` must be… Received: stem_filters=0"),
+        (lambda: tiny(stem_padding="valid"), "`stem_padding` must be one of… stem_padding='valid'"),
+        (lambda: tiny(branches=()), "`branches` must be one Branch or more… Received: branches=()"),
+        (lambda: tiny(reduction=0), "`reduction` must be a positive integer. Received: reduction=0"),
+        (lambda: tiny(min_units=0), "`min_units` must be a positive integer. Received: min_units=0"),
+        (lambda: tiny(input_shape=(31, 32, 3)), "`input_shape` must be (height, width, … (31, 32, 3)"),
+        (lambda: tiny(input_shape=(32, 32)), "`input_shape` must be… Received: input_shape=(32, 32)"),
+        (lambda: tiny(input_shape=32), "`input_shape` must be… Received: input_shape=32"),
+        (lambda: tiny(input_shape=(32, 32, None)), "`input_shape` must be… input_shape=(32, 32, None)"),
+        (lambda: tiny(input_shape=(32, 32, 4)), "`input_shape` must be of 3 channels for include_preproc"),
+        (
+            lambda: tiny(input_shape=(32, 32, True), include_preprocessing=False),
+            "`input_shape` must be… (32, 32, True)",
+        ),
+        (lambda: tiny(input_shape=None, input_tensor=X), "`input_tensor` must be a Keras… ='ndarray'"),
+        (
+            lambda: tiny(input_shape=None, input_tensor=keras.Input((8, 8, 3))),
+            "`input_tensor` must be… (8, 8, 3)",
+        ),
+        (
+            lambda: tiny(input_shape=(32, 32, 3), input_tensor=keras.Input((40, 40, 3))),
+            "`input_shape` must be None or the shape of `input_tensor`. Received: input_shape=(32, 32, 3)",
+        ),
+        (lambda: tiny(weights="imagenet"), "`weights` must be None or the path of an existing…'imagenet'"),
+        (lambda: tiny(weights=1), "`weights` must be None or the path of an existing… weights=1"),
+        (
+            lambda: sk.SKNetSmall(name="a/b"),
+            "`name` must be a string and cannot contain character `/`… name=a/b",
+        ),
+    ],
+    "feature_pyramid": [
+        (lambda: sk.feature_pyramid(3), "`model` must be a functional keras.Model. …model='int'"),
+        (lambda: sk.feature_pyramid(Subclass()), "`model` must be a functional…'Subclass'"),
+        (lambda: sk.feature_pyramid(foreign()), "`model` must be a network of this package…'foreign'"),
+    ],
+    "freeze_stages": [
+        (lambda: sk.freeze_stages(None, 2), "`model` must be a keras.Model. …model='NoneType'"),
+        (lambda: sk.freeze_stages(foreign(), 2), "`model` must be a network of this package, or"),
+        (lambda: sk.freeze_stages(net(), 6), "`through` must be one of… Received: through=6"),
+        (lambda: sk.freeze_stages(net(), "head"), "`through` must be… Received: through='head'"),
+        (lambda: sk.freeze_stages(net(), [2]), "`through` must be… Received: through=[2]"),
+    ],
+    "fold_batch_norm": [
+        (lambda: sk.fold_batch_norm(3), "`model` must be a functional keras.Model, or… model='int'"),
+        (lambda: sk.fold_batch_norm(Subclass()), "`model` must be a functional… model='Subclass'"),
+    ],
+    "replace_grouped_convolutions": [
+        (lambda: sk.replace_grouped_convolutions(None), "`model` must be a functional… model='NoneType'"),
+        (
+            lambda: sk.replace_grouped_convolutions(keras.Sequential()),
+            "`model` must be a functional keras.Model, or a Sequential one that is built… model='Sequential'",
+        ),
+    ],
+    "attention_scores": [
+        (lambda: sk.attention_scores("net", X), "`model` must be a keras.Model. …model='str'"),
+        (lambda: sk.attention_scores(foreign(), X), "`model` must be one with SK units… 'foreign'"),
+        (
+            lambda: sk.attention_scores(net(), images(2, 16, 16, 3)),
+            "`images` must be one image or more of the shape that the model takes… (2, 16, 16, 3)",
+        ),
+        # Keras would let one channel pass for three.
+        (lambda: sk.attention_scores(net(), images(2, 32, 32, 1)), "`images` must be… images=(2, 32, 32, 1)"),
+        (lambda: sk.attention_scores(net(), images(32, 32, 3)), "`images` must be… (32, 32, 3)"),
+        (lambda: sk.attention_scores(net(), images(0, 32, 32, 3)), "`images` must be… (0, 32, 32, 3)"),
+        (lambda: sk.attention_scores(net(), None), "`images` must be an array or a… ='NoneType'"),
+        (lambda: sk.attention_scores(net(), [X]), "`images` must be an array or a… images='list'"),
+        (
+            lambda: sk.attention_scores(net(), images(2, 32, 32, 3), batch_size=0),
+            "`batch_size` must be… batch_size=0",
+        ),
+    ],
+    "complexity": [
+        (lambda: sk.complexity(keras.Sequential()), "`model` must be a built… model='Sequential'"),
+        (lambda: sk.complexity(Subclass()), "`model` must be a built keras.Model of one input"),
+        (lambda: sk.complexity(foreign(2)), "`model` must be a built keras.Model of one input"),
+        (
+            lambda: sk.complexity(net(input_shape=(None, None, 3))),
+            "`input_shape` must be positive integers that complete the model's own… input_shape=None",
+        ),
+        (lambda: sk.complexity(net(), (64, 64, 3)), "`input_shape` must be… input_shape=(64, 64, 3)"),
+        (lambda: sk.complexity(net(), 32), "`input_shape` must be… Received: input_shape=32"),
+    ],
+    "grouped_conv": [
+        (
+            lambda: ops.grouped_conv(X, images(3, 3, 3, 8)),
+            "`kernel` must be (height, width, C / groups, …(3, 3, 3, 8)",
+        ),
+        (lambda: ops.grouped_conv(X, images(3, 3, 2, 6)), "`kernel` must be… kernel_shape=(3, 3, 2, 6)"),
+        (lambda: ops.grouped_conv(X, images(2, 3, 8, 8)), "`kernel_size` must be odd… kernel_size=(2, 3)"),
+        (lambda: ops.grouped_conv(FLAT, images(3, 3, 8, 8)), "`x` must be images with known channels"),
+    ],
+    "convolution_path": [
+        (lambda: ops.convolution_path("xla").__enter__(), "`path` must be one of… Received: path='xla'"),
+    ],
+    "export_saved_model": [
+        (lambda: export.export_saved_model(3, "x"), "`model` must be a functional keras.Model…model='int'"),
+        (lambda: export.export_saved_model(net(), 3), "`path` must be a string or a path… path=3"),
+        (lambda: export.export_saved_model(net(), "/"), "`path` must be new: nothing is overwritten. …='/'"),
+        (
+            lambda: export.export_saved_model(net(), "/no/x"),
+            "`path` must be in a folder that exists…='/no/x'",
+        ),
+    ],
+    "export_tflite": [
+        (lambda: export.export_tflite(Subclass(), "x"), "`model` must be a functional… model='Subclass'"),
+        (lambda: export.export_tflite(net(), "x", 0), "`batch_size` must be… Received: batch_size=0"),
+        (
+            lambda: export.export_tflite(net(input_shape=(None, None, 3)), "x"),
+            "`model` must be of known height… =(None, None, None, 3)",
+        ),
+    ],
+    "Digits": [
+        (lambda: data.Digits("dev"), "`split` must be one of… Received: split='dev'"),
+        (lambda: data.Digits(scales=(3.0,)), "`scales` must be some of… Received: scales=(3.0,)"),
+    ],
+    "batches": [
+        (lambda: data.batches(range(9), 0), "`batch_size` must be a positive integer. …batch_size=0"),
+        (lambda: data.batches(range(9), 10), "`batch_size` must be no more than the images… batch_size=10"),
+        (lambda: data.batches(range(9), 3, epochs=0), "`epochs` must be… Received: epochs=0"),
+    ],
+}
