@@ -208,16 +208,17 @@ def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
     return ops.matmul(ops.reshape(x, (0, *spatial, kernel.shape[0])), kernel)
 
 
-def _custom_conv(x, kernel, strides, padding, dilation_rate):
+def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):
     from keras_sknet.ops.grouped_conv_gradient import valid_conv
 
-    return valid_conv(_pad(x, kernel, strides, padding, dilation_rate), kernel, strides, dilation_rate)
+    x = _pad(x, kernel, strides, padding, dilation_rate)
+    return valid_conv(x, kernel, strides, dilation_rate, assume_nonempty)
 
 
 def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
     if max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16:
         # oneDNN's filter gradient of a narrow, strided 1×1 convolution writes past the end of its buffer.
-        return _custom_conv(x, kernel, strides, padding, dilation_rate)
+        return _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     if padding == "symmetric":
         if strides == (1, 1):
             padding = "same"

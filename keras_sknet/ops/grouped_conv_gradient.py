@@ -12,12 +12,12 @@ from keras_sknet.ops.grouped_conv import conv2d, lasting_reshape
 RUN_CHANNELS = 32
 
 
-def valid_conv(x, kernel, strides, dilation_rate):
+def valid_conv(x, kernel, strides, dilation_rate, assume_nonempty=False):
     """`tf.nn.conv2d` without padding, differentiable to any order."""
 
     @tf.custom_gradient
     def conv(x, kernel):
-        y = conv2d(x, kernel, strides, "valid", dilation_rate)
+        y = conv2d(x, kernel, strides, "valid", dilation_rate, assume_nonempty)
         # Keeps what follows from being fused into Eigen's convolution, which then refuses groups.
         y = tf.ensure_shape(y, y.shape)
 
