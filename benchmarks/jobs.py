@@ -1,0 +1,216 @@
+"""What is measured of this package, in a worker: training, inference, and the files it exports.
+
+Frameworks are imported where they are used: what runs an exported file need not have TensorFlow.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import time
+
+from worker import CORES, imports_are_done, repeated, serve
+
+NETWORKS = {"sknet50": "SKNet50", "resnext50": "ResNeXt50"}
+# For a trial of these scripts: as wide as 32 groups allow.
+SMALL = {"depths": (1, 1, 1, 1), "widths": (32,) * 4, "filters": (32,) * 4, "stem_filters": 8}
+
+
+def network(name, size, dtype="float32", small=False, depths=None, kernels=None):
+    """Builds a network of this package.
+
+    Args:
+        name: Key of `NETWORKS`.
+        size: Integer, height and width of the images.
+        dtype: Dtype policy. Defaults to `"float32"`.
+        small: Boolean, for a few channels only. Defaults to `False`.
+        depths: Blocks of each stage. Defaults to `None`, the network's own.
+        kernels: Integer M, the first so many of kernels 3, 5, 7 and 9 wide. Defaults to `None`, the network's
+            own.
+    """
+    import keras
+
+    import keras_sknet
+
+    imports_are_done()
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(dtype)
+    options = dict(SMALL) if small else {}
+    if depths:
+        options["depths"] = tuple(depths)
+    if kernels:
+        options["branches"] = [keras_sknet.Branch(3, dilation) for dilation in range(1, kernels + 1)]
+    return getattr(keras_sknet, NETWORKS[name])(input_shape=(size, size, 3), **options)
+
+
+def batch_of(batch, size, classes=1000):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (batch, size, size, 3)).astype("float32")
+    return images, rng.integers(classes, size=batch)
+
+
+def convolutions(path):
+    """The context that chooses how convolutions are computed; none for the package's own choice."""
+    import keras_sknet
+
+    return keras_sknet.ops.convolution_path(path) if path else contextlib.nullcontext()
+
+
+def training_steps(model, batch, size, path=None):
+    """Returns a function of a number of steps of `model.fit` on one fixed batch that gives their seconds."""
+    import keras
+    import tensorflow as tf
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_train_batch_end(self, batch, logs=None):
+            float(logs["loss"])  # now it is there
+            self.seconds.append(time.perf_counter() - self.start)
+
+    clock = Clock()
+    data = tf.data.Dataset.from_tensors(batch_of(batch, size)).repeat()
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+
+    def run(count):
+        clock.seconds = []
+        with convolutions(path):
+            model.fit(data, steps_per_epoch=count, verbose=0, callbacks=[clock])
+        return clock.seconds
+
+    return run
+
+
+def train(network_name, batch, size, path=None, **options):
+    return training_steps(network(network_name, size, **options), batch, size, path)
+
+
+def infer(network_name, batch, size, path=None, folded=False, **options):
+    """Inference by `tf.function`; `folded`: batch norm in the convolutions, weights as constants."""
+    import tensorflow as tf
+
+    model = network(network_name, size, **options)
+    images = tf.constant(batch_of(batch, size)[0])
+    if folded:
+        classify = frozen(fold(model))
+    else:
+        classify = tf.function(lambda x: model(x, training=False))
+    with convolutions(path):
+        classify = classify.get_concrete_function(images)
+    return repeated(lambda: classify(images).numpy())
+
+
+def fold(model):
+    import keras_sknet
+
+    try:
+        return keras_sknet.fold_batch_norm(model)
+    except AttributeError:
+        raise NotImplementedError("this version of keras_sknet has no fold_batch_norm") from None
+
+
+def frozen(model):
+    """A model as a `tf.function` in whose graph the weights are constants."""
+    import tensorflow as tf
+
+    trainable = [variable.numpy() for variable in model.trainable_variables]
+    others = [variable.numpy() for variable in model.non_trainable_variables]
+
+    @tf.function
+    def classify(x):
+        constants = ([tf.constant(value) for value in values] for values in (trainable, others))
+        return model.stateless_call(*constants, x, training=False)[0]
+
+    return classify
+
+
+def export(network_name, size, folder, **options):
+    """Writes a network as a LiteRT file and a SavedModel."""
+    import keras_sknet
+
+    model = network(network_name, size, **options)
+    keras_sknet.export_tflite(model, f"{folder}/{network_name}.tflite")
+    keras_sknet.export_saved_model(model, f"{folder}/{network_name}")
+    return {}
+
+
+def litert(file, size):
+    from ai_edge_litert.interpreter import Interpreter
+
+    imports_are_done()
+    interpreter = Interpreter(file, num_threads=CORES)
+    interpreter.allocate_tensors()
+    (input_details,), (output_details,) = interpreter.get_input_details(), interpreter.get_output_details()
+    images = batch_of(1, size)[0]
+
+    def classify():
+        interpreter.set_tensor(input_details["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(output_details["index"])
+
+    return repeated(classify)
+
+
+def openvino(folder, batch, size):
+    import openvino
+
+    imports_are_done()
+    model = openvino.convert_model(folder, input=[batch, size, size, 3])
+    # Left to itself it computes in bfloat16 where the processor can.
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": CORES,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    images = batch_of(batch, size)[0]
+    return repeated(lambda: compiled([images])[0])
+
+
+def multiply_adds(network_name, size, **options):
+    """What one image takes."""
+    import keras_sknet
+
+    return {"multiply_adds": keras_sknet.complexity(network(network_name, size, **options)).multiply_adds}
+
+
+def startup(network_name, batch, size, **options):
+    """Seconds to import this package beyond Keras, to build a network, and of its first training step.
+
+    Args:
+        network_name: Key of `NETWORKS`, or `"ResNet50"` for that of `keras.applications`.
+    """
+    import keras
+
+    start = time.perf_counter()
+    importlib.import_module("keras_sknet")
+    imported = time.perf_counter() - start
+
+    start = time.perf_counter()
+    if network_name == "ResNet50":
+        model = keras.applications.ResNet50(weights=None, input_shape=(size, size, 3))
+    else:
+        model = network(network_name, size, **options)
+    built = time.perf_counter() - start
+
+    start = time.perf_counter()
+    training_steps(model, batch, size)(1)
+    return {"import": imported, "build": built, "first step": time.perf_counter() - start}
+
+
+def versions(packages):
+    """The versions of those `packages` that this interpreter has."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+if __name__ == "__main__":
+    makers = (train, infer, export, litert, openvino, multiply_adds, startup, versions)
+    serve({maker.__name__: maker for maker in makers})
