@@ -93,24 +93,17 @@ def infer(network_name, batch, size, path=None, folded=False, **options):
     """Inference by `tf.function`; `folded`: batch norm in the convolutions, weights as constants."""
     import tensorflow as tf
 
+    import keras_sknet
+
     model = network(network_name, size, **options)
     images = tf.constant(batch_of(batch, size)[0])
     if folded:
-        classify = frozen(fold(model))
+        classify = frozen(keras_sknet.fold_batch_norm(model))
     else:
         classify = tf.function(lambda x: model(x, training=False))
     with convolutions(path):
         classify = classify.get_concrete_function(images)
     return repeated(lambda: classify(images).numpy())
-
-
-def fold(model):
-    import keras_sknet
-
-    try:
-        return keras_sknet.fold_batch_norm(model)
-    except AttributeError:
-        raise NotImplementedError("this version of keras_sknet has no fold_batch_norm") from None
 
 
 def frozen(model):
