@@ -11,6 +11,8 @@ import pytest
 from checks import images, randomize, relative_difference
 from nets import tiny
 
+pytestmark = pytest.mark.slow  # each builds networks in several processes
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 SERVING = f"""
 import sys, time
@@ -79,7 +81,6 @@ def test_speed_writes_what_it_measured(tmp_path):
     assert "startup" not in result
 
 
-@pytest.mark.slow
 def test_speed_measures_how_it_starts_up(tmp_path):
     output = tmp_path / "speed.json"
     printed = run("speed.py", "--small", "--size", 32, "--rounds", 1, "--only", "startup", "--output", output)
@@ -110,7 +111,6 @@ def test_growth_writes_points_and_a_figure(tmp_path):
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
 def test_peer_measures_timm(require):
     python = os.environ.get("PEER_PYTHON")
     require(python, "PEER_PYTHON, the path of an interpreter with torch and timm")

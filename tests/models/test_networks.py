@@ -12,7 +12,9 @@ from nets import tiny
 NETWORKS = ("SKNet26", "SKNet50", "SKNet101", "ResNeXt50", "ResNeXt101", "SENet50", "SENet101", "SKNetSmall")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n.endswith("101") else n for n in NETWORKS]
+)
 def test_full_depth_at_tiny_width_gives_every_weight_a_gradient(name):
     depths = inspect.signature(getattr(keras_sknet, name)).parameters["depths"].default
     model = tiny(name, depths=depths, input_shape=(64, 64, 3))
