@@ -1,6 +1,7 @@
 """The command `keras-sknet`, one file a subcommand."""
 
 import argparse
+import gc
 import sys
 
 import keras_sknet
@@ -27,6 +28,13 @@ def main(argv=None):
         Exit code: 0, 2 for an error that the user can mend, 130 after Ctrl-C.
     """
     arguments = _parser().parse_args(argv)
+    code = _run(arguments)
+    # Frames of a stopped training hold tf.data's threads, which must end before the interpreter does.
+    gc.collect()
+    return code
+
+
+def _run(arguments):
     try:
         arguments.run(arguments)
     except (CommandError, ImportError, OSError) as error:

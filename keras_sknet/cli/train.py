@@ -19,7 +19,7 @@ from keras_sknet.data.digits import BASE, CANVAS, SPLITS, Digits
 from keras_sknet.export import export_saved_model, export_tflite
 from keras_sknet.export.atomic import appearing_whole
 from keras_sknet.extras import import_extra
-from keras_sknet.training import DIGITS, accuracy_by_scale, fit
+from keras_sknet.training import DIGITS, GentleInterrupt, accuracy_by_scale, fit
 
 NETWORKS = tuple(sorted(name for name in vars(keras_sknet.models) if name[0].isupper()))
 DESCRIPTION = """\
@@ -128,9 +128,11 @@ def run(arguments):
         )
         training_seconds = time.perf_counter() - trained
         model = keras.models.load_model(checkpoint)
-        accuracy, by_scale = accuracy_by_scale(model, splits["test"])
+        with GentleInterrupt():
+            accuracy, by_scale = accuracy_by_scale(model, splits["test"])
         print(f"Held-out digits: {accuracy:.1%} right ({_by_scale(by_scale)})")
-        _draw_attention(model, splits["test"], output / "attention.png")
+        with GentleInterrupt():
+            _draw_attention(model, splits["test"], output / "attention.png")
         if not arguments.no_export:
             _export(model, output)
         metrics = {
@@ -192,8 +194,10 @@ def _export(model, output):
     if keras.backend.backend() != "tensorflow":
         print("No saved_model/ and model.tflite: they need the TensorFlow backend, which loads model.keras")
         return
-    export_saved_model(model, output / "saved_model")
-    export_tflite(model, output / "model.tflite")
+    with GentleInterrupt():
+        export_saved_model(model, output / "saved_model")
+    with GentleInterrupt():
+        export_tflite(model, output / "model.tflite")
 
 
 def _describe(splits):

@@ -4,6 +4,7 @@ import keras
 
 from keras_sknet.data import batches
 from keras_sknet.training.checkpoint import BestCheckpoint
+from keras_sknet.training.interrupt import GentleInterrupt
 
 
 def fit(model, source, validation, recipe, checkpoint, *, seed=0, verbose=1):
@@ -28,6 +29,7 @@ def fit(model, source, validation, recipe, checkpoint, *, seed=0, verbose=1):
         ValueError: for an argument that cannot work.
         RuntimeError: if the loss stops being finite. The best model until then is kept.
         OSError: if the file cannot be written.
+        KeyboardInterrupt: after Ctrl-C, when the step has ended. The best model until then is kept.
 
     Example:
 
@@ -47,15 +49,16 @@ def fit(model, source, validation, recipe, checkpoint, *, seed=0, verbose=1):
     images, labels = validation.arrays()
     recipe.compile(model, steps)
     best = BestCheckpoint(checkpoint)
-    history = model.fit(
-        stream.map(lambda x, y: (x, _one_hot(y, classes))),
-        steps_per_epoch=steps,
-        epochs=recipe.epochs,
-        validation_data=(images, keras.utils.to_categorical(labels, classes)),
-        callbacks=[best, keras.callbacks.TerminateOnNaN(raise_error=False)],
-        shuffle=False,
-        verbose=verbose,
-    )
+    with GentleInterrupt() as interrupt:
+        history = model.fit(
+            stream.map(lambda x, y: (x, _one_hot(y, classes))),
+            steps_per_epoch=steps,
+            epochs=recipe.epochs,
+            validation_data=(images, keras.utils.to_categorical(labels, classes)),
+            callbacks=[best, keras.callbacks.TerminateOnNaN(raise_error=False), interrupt],
+            shuffle=False,
+            verbose=verbose,
+        )
     logs = history.history
     history = [
         {"epoch": epoch, **{name: float(values[epoch - 1]) for name, values in sorted(logs.items())}}

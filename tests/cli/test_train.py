@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_the_best_model(tmp_path):
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
     assert err.splitlines()[-1] == f"Stopped. The best model so far is {output / 'model.keras'}"
     assert [path.name for path in output.iterdir()] == ["model.keras"]
@@ -155,7 +155,7 @@ def test_ctrl_c_before_the_first_epoch_ended_leaves_nothing(tmp_path):
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "Stopped before the first epoch ended: nothing is written"
     assert list(tmp_path.iterdir()) == []
