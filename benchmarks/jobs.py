@@ -58,10 +58,20 @@ def convolutions(path):
     return keras_sknet.ops.convolution_path(path) if path else contextlib.nullcontext()
 
 
-def training_steps(model, batch, size, path=None):
-    """Returns a function of a number of steps of `model.fit` on one fixed batch that gives their seconds."""
+def training_steps(model, batch, size, path=None, optimizer="keras_sknet"):
+    """Returns a function of a number of steps of `model.fit` on one fixed batch that gives their seconds.
+
+    Args:
+        model: The model to train.
+        batch: Integer, images in the batch.
+        size: Integer, their height and width.
+        path: How convolutions are computed. Defaults to `None`, the package's own choice.
+        optimizer: Whose SGD, `"keras_sknet"` (default) or `"keras"`.
+    """
     import keras
     import tensorflow as tf
+
+    from keras_sknet.training import SGD
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -73,8 +83,8 @@ def training_steps(model, batch, size, path=None):
 
     clock = Clock()
     data = tf.data.Dataset.from_tensors(batch_of(batch, size)).repeat()
-    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+    sgd = {"keras_sknet": SGD, "keras": keras.optimizers.SGD}[optimizer]
+    model.compile(sgd(0.1, momentum=0.9), "sparse_categorical_crossentropy", jit_compile=False)
 
     def run(count):
         clock.seconds = []
@@ -85,8 +95,8 @@ def training_steps(model, batch, size, path=None):
     return run
 
 
-def train(network_name, batch, size, path=None, **options):
-    return training_steps(network(network_name, size, **options), batch, size, path)
+def train(network_name, batch, size, path=None, optimizer="keras_sknet", **options):
+    return training_steps(network(network_name, size, **options), batch, size, path, optimizer)
 
 
 def infer(network_name, batch, size, path=None, folded=False, **options):

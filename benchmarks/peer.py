@@ -62,25 +62,25 @@ def network(name, small=False, depths=None, kernels=None):
     return model.to(memory_format=torch.channels_last)
 
 
-def images_of(batch, size):
-    return torch.randn(batch, 3, size, size).to(memory_format=torch.channels_last)
+def images_of(batch, size, device):
+    return torch.randn(batch, 3, size, size, device=device).to(memory_format=torch.channels_last)
 
 
-def precision(dtype):
+def precision(dtype, device):
     if dtype == "float32":
         return contextlib.nullcontext()
-    return torch.autocast("cpu", dtype=torch.bfloat16)
+    return torch.autocast(device, dtype=torch.bfloat16)
 
 
-def train(network_name, batch, size, dtype="float32", compiled=False, **options):
-    model = network(network_name, **options).train()
+def train(network_name, batch, size, dtype="float32", compiled=False, device="cpu", **options):
+    model = network(network_name, **options).to(device).train()
     forward = torch.compile(model) if compiled else model
-    images, labels = images_of(batch, size), torch.randint(0, 1000, (batch,))
+    images, labels = images_of(batch, size, device), torch.randint(0, 1000, (batch,), device=device)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9)
 
     def step():
         optimizer.zero_grad()
-        with precision(dtype):
+        with precision(dtype, device):
             loss = torch.nn.functional.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
@@ -89,14 +89,14 @@ def train(network_name, batch, size, dtype="float32", compiled=False, **options)
     return repeated(step)
 
 
-def infer(network_name, batch, size, dtype="float32", compiled=False, **options):
-    model = network(network_name, **options).eval()
+def infer(network_name, batch, size, dtype="float32", compiled=False, device="cpu", **options):
+    model = network(network_name, **options).to(device).eval()
     forward = torch.compile(model) if compiled else model
-    images = images_of(batch, size)
+    images = images_of(batch, size, device)
 
     def classify():
-        with torch.inference_mode(), precision(dtype):
-            return forward(images).float().numpy()
+        with torch.inference_mode(), precision(dtype, device):
+            return forward(images).float().cpu().numpy()
 
     return repeated(classify)
 

@@ -111,6 +111,21 @@ def test_growth_writes_points_and_a_figure(tmp_path):
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_accelerator_measures_what_jax_has(tmp_path):
+    output, profiles = tmp_path / "accelerator.json", tmp_path / "profiles"
+    trial = ("--small", "--size", 32, "--batch", 2, "--runs", 1, "--dtype", "float32")
+    printed = run("accelerator.py", *trial, "--profile", profiles, "--output", output)
+    rows = read(output)
+    assert [(row["job"], row["dtype"], row["batch"]) for row in rows] == [
+        ("train", "float32", 2),
+        ("infer", "float32", 2),
+    ]
+    for row in rows:
+        assert row["keras"]["images_per_second"] == pytest.approx(2 / row["keras"]["seconds"])
+        assert any(profiles.joinpath(f"{row['job']}-float32-2").rglob("*.xplane.pb"))
+        assert f"| {row['job']} | float32 | 2 | {row['keras']['images_per_second']:,.1f} |" in printed
+
+
 def test_peer_measures_timm(require):
     python = os.environ.get("PEER_PYTHON")
     require(python, "PEER_PYTHON, the path of an interpreter with torch and timm")

@@ -108,16 +108,14 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     def call(self, inputs, training=None):
         self._image_shape(inputs.shape)
-        # In inference on one device no batch is empty, and convolutions fuse with what follows.
-        outputs = self.convolution_op(inputs, self.kernel, assume_nonempty=training is False)
+        # In inference on one device no batch is empty.
+        outputs = self.convolution_op(inputs, self.kernel, inference=training is False)
         if self.use_bias:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
 
-    def convolution_op(self, inputs, kernel, assume_nonempty=False):
-        return grouped_conv(
-            inputs, kernel, self.strides, self.padding, self.dilation_rate, assume_nonempty=assume_nonempty
-        )
+    def convolution_op(self, inputs, kernel, inference=False):
+        return grouped_conv(inputs, kernel, self.strides, self.padding, self.dilation_rate, inference)
 
     def compute_output_shape(self, input_shape):
         batch, *spatial, _ = self._image_shape(input_shape)

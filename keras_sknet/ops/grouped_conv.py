@@ -146,7 +146,7 @@ def output_size(size, kernel_size, strides, padding, dilation_rate):
     return tuple(outputs)
 
 
-def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, assume_nonempty=False):
+def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inference=False):
     """Convolves images with a grouped kernel, differentiable for all groups, strides and dilations.
 
     The number of groups is `channels / kernel.shape[2]`.
@@ -158,9 +158,9 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, ass
         padding: `"symmetric"` (default): `dilation * (kernel - 1) / 2` zeros on both sides, for odd
             kernels; `"same"` and `"valid"` as in Keras.
         dilation_rate: Integer or pair. Defaults to `1`.
-        assume_nonempty: Boolean. Whether the caller knows that N is not zero, which lets TensorFlow fuse
-            what follows into the convolution. Defaults to `False`. In a graph of unknown batch size it must
-            then not be zero.
+        inference: Boolean. `True` makes it a single operation into which TensorFlow can fuse what follows,
+            where `False` (default) prefers fast gradients. In a graph of unknown batch size N must then not
+            be zero.
 
     Returns:
         Float tensor `(N, H', W', filters)` of the dtype of `x`.
@@ -194,9 +194,11 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, ass
         path = choose_path(x.dtype, groups, dilation_rate)
     if path == "keras":
         return _plain_conv(x, kernel, strides, padding, dilation_rate)
+    if not inference and padding != "same" and _taps_share_a_lattice(strides, dilation_rate):
+        x, strides, dilation_rate = _lattice(x, strides, dilation_rate)
     if path == "native":
         # A replica may be left without a share of the last batch, in inference too.
-        assume_nonempty = assume_nonempty and replica_count() == 1
+        assume_nonempty = inference and replica_count() == 1
         return _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     return _custom_conv(x, kernel, strides, padding, dilation_rate)
 
@@ -206,6 +208,19 @@ def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
     spatial = output_size(ops.shape(x)[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     kernel = ops.reshape(kernel, (-1, kernel.shape[-1]))
     return ops.matmul(ops.reshape(x, (0, *spatial, kernel.shape[0])), kernel)
+
+
+def _taps_share_a_lattice(strides, dilation_rate):
+    return max(strides) > 1 and all(d % s == 0 for s, d in zip(strides, dilation_rate, strict=True))
+
+
+def _lattice(x, strides, dilation_rate):
+    """The only pixels that any tap meets, and the convolution of them without strides."""
+    import tensorflow as tf
+
+    # oneDNN differentiates dilation with stride at a tenth of the speed; strided slices are slow as well.
+    x = tf.nn.avg_pool2d(x, 1, strides, "SAME")
+    return x, (1, 1), tuple(d // s for s, d in zip(strides, dilation_rate, strict=True))
 
 
 def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):

@@ -69,7 +69,7 @@ want = np.maximum(numpy_conv2d(x, layer.kernel), 0)
 for batch, training in itertools.product((None, 2), (False, True)):
     @tf.function(input_signature=[tf.TensorSpec((batch, 9, 10, 8))])
     def run(x):
-        y = layer.convolution_op(x, layer.kernel, assume_nonempty=not training)
+        y = layer.convolution_op(x, layer.kernel, inference=not training)
         return layer(x, training=training), tf.nn.relu(norm(y, training=False))
     for got in run(x):
         assert np.abs(got - want).max() <= 1e-3 * want.max()
@@ -180,7 +180,7 @@ def test_an_empty_replica_is_right_even_if_the_caller_assumes_images():
     def replica(x):
         assert x.shape[0] is None
         kernel = tf.ones((3, 3, 2, FILTERS))
-        return tf.shape(grouped_conv(x, kernel, strides=2, assume_nonempty=True))
+        return tf.shape(grouped_conv(x, kernel, strides=2, inference=True))
 
     @tf.function(input_signature=[images.element_spec])
     def run(batch):
@@ -267,3 +267,28 @@ for channels in (8, 12):
 
 def test_a_narrow_strided_1x1_convolution_keeps_clear_of_onednns_overrun(run_python):
     run_python(NARROW_POINTWISE)
+
+
+@pytest.mark.parametrize(
+    "padding, strides, dilation_rate",
+    [("symmetric", (2, 2), (2, 2)), ("valid", (2, 1), (4, 3)), ("symmetric", (1, 3), (1, 3))],
+)
+def test_dilation_that_strides_divide_trains_without_strides(padding, strides, dilation_rate):
+    inputs, arguments, _ = case((3, 3), (13, 14), 4, strides, padding, dilation_rate)
+    kernel = tf.constant(inputs[1], "float32")
+
+    def convolutions(inference):
+        function = tf.function(lambda x: grouped_conv(x, kernel, **arguments, inference=inference))
+        graph = function.get_concrete_function(tf.TensorSpec((None, 13, 14, CHANNELS))).graph
+        return [
+            tuple(tuple(node.get_attr(name))[1:3] for name in ("strides", "dilations"))
+            for node in graph.get_operations()
+            if node.type == "Conv2D"
+        ]
+
+    undivided = tuple(d // s for d, s in zip(dilation_rate, strides, strict=True))
+    assert convolutions(inference=False) == [((1, 1), undivided)]
+    assert convolutions(inference=True) == [(strides, dilation_rate)]
+    images = tf.constant(inputs[0], "float32")
+    results = [grouped_conv(images, kernel, **arguments, inference=inference) for inference in (False, True)]
+    assert_close(results[0], results[1].numpy().astype("float64"))
