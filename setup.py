@@ -6,8 +6,12 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 README = ROOT / "README.md"
 
-TRAIN = ["scikit-learn>=1.4", "matplotlib>=3.8", "ai-edge-litert>=2.0"]
-TEST = [*TRAIN, "jax", "pytest>=9.0", "ruff>=0.15", "build>=1.2", "setuptools>=77"]
+LITERT = ["ai-edge-litert>=2.2"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
+OPENVINO = ["openvino>=2025.0"]
+TRAIN = ["scikit-learn>=1.4", "matplotlib>=3.8", *LITERT, *ONNX, *OPENVINO]
+SERVE = ["tensorflow-serving-api>=2.21"]
+TEST = [*TRAIN, *SERVE, "jax", "pillow", "pytest>=9.0", "ruff>=0.15", "build>=1.2", "setuptools>=77"]
 
 
 def version():
@@ -30,6 +34,10 @@ setup(
     install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy", "h5py"],
     extras_require={
         "train": TRAIN,
+        "litert": LITERT,
+        "onnx": ONNX,
+        "openvino": OPENVINO,
+        "serve": SERVE,
         "test": TEST,
         "cv": ["keras-cv>=0.9"],
         "tfds": ["tensorflow-datasets>=4.9.10"],

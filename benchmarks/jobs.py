@@ -40,7 +40,12 @@ def network(name, size, dtype="float32", small=False, depths=None, kernels=None)
         options["depths"] = tuple(depths)
     if kernels:
         options["branches"] = [keras_sknet.Branch(3, dilation) for dilation in range(1, kernels + 1)]
-    return getattr(keras_sknet, NETWORKS[name])(input_shape=(size, size, 3), **options)
+    model = getattr(keras_sknet, NETWORKS[name])(input_shape=(size, size, 3), **options)
+    for weight in model.trainable_weights:
+        # Zeros, as they start, would be optimized away when batch normalization is folded.
+        if weight.name == "beta":
+            weight.assign(keras.random.normal(weight.shape, stddev=0.1))
+    return model
 
 
 def batch_of(batch, size, classes=1000):
@@ -141,6 +146,74 @@ def export(network_name, size, folder, **options):
     return {}
 
 
+EXPORTS = {
+    "saved_model": ("export_saved_model", {}),
+    "openvino": ("export_openvino", {}),
+    "model.onnx": ("export_onnx", {}),
+    "float32.tflite": ("export_tflite", {}),
+    "float16.tflite": ("export_tflite", {"quantize": "float16"}),
+    "dynamic.tflite": ("export_tflite", {"quantize": "dynamic"}),
+    "int8.tflite": ("export_tflite", {"quantize": "int8"}),
+}
+
+
+def exports(network_name, size, folder, **options):
+    """Writes a network in every format; returns what each export reports of itself.
+
+    Its logits on blurred noise tell it from other networks: statistics of batch normalization fit the images,
+    gamma is random.
+    """
+    import keras
+    import numpy as np
+
+    from keras_sknet import export
+
+    model = network(network_name, size, **options)
+    model.get_layer(index=-1).activation = keras.activations.linear
+    rng = np.random.default_rng(0)
+    images = np.asarray(keras.ops.image.resize(rng.uniform(0, 255, (64, 12, 12, 3)), (size, size)))
+    for weight in model.trainable_weights:
+        if weight.name == "gamma":
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    for _ in range(10):
+        model(images[:16], training=True)
+    found = {}
+    for name, (function, keywords) in EXPORTS.items():
+        keywords = {**keywords, "verify": images}
+        if keywords.get("quantize") == "int8":
+            keywords["representative_dataset"] = images
+        report = getattr(export, function)(model, f"{folder}/{name}", **keywords)
+        found[name] = {key: getattr(report, key) for key in ("bytes", "difference", "agreement")}
+    return found
+
+
+def saved_model(folder, batch, size):
+    import tensorflow as tf
+
+    imports_are_done()
+    # A signature does not keep the variables.
+    loaded = tf.saved_model.load(folder)
+    classify = loaded.signatures["serving_default"]
+    images = tf.constant(batch_of(batch, size)[0])
+
+    def run():
+        assert loaded
+        return classify(images=images)["output_0"].numpy()
+
+    return repeated(run)
+
+
+def onnx(file, batch, size):
+    import onnxruntime
+
+    imports_are_done()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = CORES
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    images = batch_of(batch, size)[0]
+    return repeated(lambda: session.run(None, {"images": images}))
+
+
 def litert(file, size):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -158,11 +231,16 @@ def litert(file, size):
     return repeated(classify)
 
 
-def openvino(folder, batch, size):
+def openvino(path, batch, size):
+    """Inference of a SavedModel or of OpenVINO's own file."""
     import openvino
 
     imports_are_done()
-    model = openvino.convert_model(folder, input=[batch, size, size, 3])
+    if path.endswith(".xml"):
+        model = openvino.Core().read_model(path)
+        model.reshape([batch, size, size, 3])
+    else:
+        model = openvino.convert_model(path, input=[batch, size, size, 3])
     # Left to itself it computes in bfloat16 where the processor can.
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
@@ -215,5 +293,8 @@ def versions(packages):
 
 
 if __name__ == "__main__":
-    makers = (train, infer, export, litert, openvino, multiply_adds, startup, versions)
+    makers = (
+        *(train, infer, export, exports, saved_model, onnx, litert, openvino),
+        *(multiply_adds, startup, versions),
+    )
     serve({maker.__name__: maker for maker in makers})

@@ -83,8 +83,10 @@ def _inference(network, batch, files, compiled):
         lite = {"make": "litert", "file": f"{files}/{network}.tflite"}
         found.append(Row(group, f"litert-{network}", "ours", network, lite, needs_file=True))
     if network == "sknet50":
-        vino = {"make": "openvino", "folder": f"{files}/{network}", "batch": batch}
+        vino = {"make": "openvino", "path": f"{files}/{network}", "batch": batch}
         found.append(Row(group, f"openvino-{network}", "openvino", network, vino, needs_file=True))
+        served = {"make": "saved_model", "folder": f"{files}/{network}", "batch": batch}
+        found.append(Row(group, f"saved-model-{network}", "ours", network, served, needs_file=True))
         found.append(Row(group, f"{network}-keras", "ours", network, {**command, "path": "keras"}))
     return found
 
@@ -130,12 +132,14 @@ TIMES = (
     ("infer-8/sknet50", "infer-8/timm-sknet50", 0.60),
     ("infer-8/sknet50", "infer-8/timm-sknet50-compiled", 0.85),
     ("infer-8/sknet50-folded", "infer-8/openvino-sknet50", 1.0),
+    ("infer-8/saved-model-sknet50", "infer-8/sknet50", None),
     ("infer-8/sknet50", "infer-8/resnext50", 1.15),
     ("infer-8/sknet50", "infer-8/sknet50-keras", None),
     ("infer-8/resnext50", "infer-8/timm-resnext50", None),
     ("infer-8/resnext50", "infer-8/timm-resnext50-compiled", None),
     ("infer-1/sknet50", "infer-1/timm-sknet50", 0.60),
     ("infer-1/sknet50-folded", "infer-1/timm-sknet50-compiled", 0.75),
+    ("infer-1/saved-model-sknet50", "infer-1/sknet50", None),
     ("infer-1/litert-sknet50", "infer-1/timm-sknet50", 0.48),
     ("infer-1/litert-sknet50", "infer-1/timm-sknet50-compiled", 0.60),
     ("infer-1/litert-sknet50", "infer-1/openvino-sknet50", 1.0),

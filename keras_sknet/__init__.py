@@ -6,8 +6,11 @@ from keras_sknet import ops as ops
 from keras_sknet.analysis.attention import attention_scores as attention_scores
 from keras_sknet.complexity import Complexity as Complexity
 from keras_sknet.complexity import complexity as complexity
+from keras_sknet.export import export_onnx as export_onnx
+from keras_sknet.export import export_openvino as export_openvino
 from keras_sknet.export import export_saved_model as export_saved_model
 from keras_sknet.export import export_tflite as export_tflite
+from keras_sknet.export import verify_export as verify_export
 from keras_sknet.layers import K3 as K3
 from keras_sknet.layers import K5 as K5
 from keras_sknet.layers import K7 as K7

@@ -6,6 +6,11 @@ import importlib
 PACKAGES = {
     "sklearn": ("scikit-learn", "train"),
     "matplotlib": ("matplotlib", "train"),
+    "ai_edge_litert": ("ai-edge-litert", "litert"),
+    "onnx": ("onnx", "onnx"),
+    "tf2onnx": ("tf2onnx", "onnx"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "openvino": ("openvino", "openvino"),
 }
 
 

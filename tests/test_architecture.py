@@ -22,7 +22,10 @@ FLOORS = {
     "__main__": 6,
 }
 TENSORFLOW_FREE = ("ops", "layers", "models", "complexity")
-HEAVY = ("matplotlib", "sklearn", "tensorflow_datasets", "keras_cv", "keras_hub", "ai_edge_litert")
+HEAVY = (
+    *("matplotlib", "sklearn", "tensorflow_datasets", "keras_cv", "keras_hub"),
+    *("ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
+)
 PRIVATE = (
     "keras.src",
     "tensorflow.python",

@@ -13,10 +13,11 @@ import pytest
 import keras_sknet
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONAL = ("sklearn", "matplotlib", "ai_edge_litert", "jax", "torch", "tensorflow_datasets", "keras_cv")
-
-
-EXTRAS = {"train", "test", "cv", "tfds", "gpu"}
+OPTIONAL = (
+    *("sklearn", "matplotlib", "ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
+    *("jax", "torch", "tensorflow_datasets", "keras_cv"),
+)
+EXTRAS = {"train", "litert", "onnx", "openvino", "serve", "test", "cv", "tfds", "gpu"}
 
 
 def run(*command, cwd):

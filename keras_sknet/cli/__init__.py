@@ -5,10 +5,10 @@ import gc
 import sys
 
 import keras_sknet
-from keras_sknet.cli import train
+from keras_sknet.cli import export, predict, train, verify
 from keras_sknet.cli.errors import CommandError, Stopped
 
-COMMANDS = (train,)
+COMMANDS = (train, export, predict, verify)
 
 
 class _Parser(argparse.ArgumentParser):

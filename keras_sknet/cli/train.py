@@ -15,13 +15,25 @@ import keras_sknet
 from keras_sknet.analysis.attention import attention_scores
 from keras_sknet.cli.arguments import positive_integer, positive_number, seed
 from keras_sknet.cli.errors import CommandError, Stopped
+from keras_sknet.cli.export import calibration_digits
 from keras_sknet.data.digits import BASE, CANVAS, SPLITS, Digits
-from keras_sknet.export import export_saved_model, export_tflite
+from keras_sknet.export import export_onnx, export_openvino, export_saved_model, export_tflite
 from keras_sknet.export.atomic import appearing_whole
 from keras_sknet.extras import import_extra
 from keras_sknet.training import DIGITS, GentleInterrupt, accuracy_by_scale, fit
 
 NETWORKS = tuple(sorted(name for name in vars(keras_sknet.models) if name[0].isupper()))
+# File or folder: what writes it, and how.
+EXPORTS = {
+    "saved_model": (export_saved_model, {"version": 1}),
+    "model.tflite": (export_tflite, {}),
+    "model_float16.tflite": (export_tflite, {"quantize": "float16"}),
+    "model_dynamic.tflite": (export_tflite, {"quantize": "dynamic"}),
+    "model_int8.tflite": (export_tflite, {"quantize": "int8"}),
+    "model.onnx": (export_onnx, {}),
+    "openvino": (export_openvino, {}),
+}
+EXPORT_MODULES = ("ai_edge_litert.interpreter", "onnx", "tf2onnx", "onnxruntime", "openvino")
 DESCRIPTION = """\
 Trains a network on handwritten digits at three scales and shows what it learned.
 
@@ -34,7 +46,10 @@ written to the output folder:
   metrics.json    accuracy on the held-out digits, over all and by scale, and how it came about
   attention.png   attention of the large kernel against the scale of the digit, by SK unit
   saved_model/    for TensorFlow Serving
-  model.tflite    for LiteRT, one image at a time
+  model.tflite    for LiteRT, one image at a time; smaller ones: model_float16.tflite,
+                  model_dynamic.tflite and model_int8.tflite
+  model.onnx      for ONNX Runtime and others
+  openvino/       for OpenVINO
 """
 
 
@@ -90,14 +105,15 @@ def add_to(commands):
         metavar="FOLDER",
         help="a new or empty folder: nothing is ever overwritten (default: %(default)s)",
     )
-    parser.add_argument("--no-export", action="store_true", help="write no saved_model/ and no model.tflite")
+    parser.add_argument("--no-export", action="store_true", help="write model, metrics and figure only")
     parser.set_defaults(run=run)
 
 
 def run(arguments):
     """Runs the command."""
     start = time.perf_counter()
-    import_extra("matplotlib.figure")
+    for module in ("matplotlib.figure", *(() if arguments.no_export else EXPORT_MODULES)):
+        import_extra(module)  # now rather than when the training is done
     splits = {split: Digits(split) for split in SPLITS}
     images = len(splits["train"])
     if arguments.batch_size > images:
@@ -133,8 +149,7 @@ def run(arguments):
         print(f"Held-out digits: {accuracy:.1%} right ({_by_scale(by_scale)})")
         with GentleInterrupt():
             _draw_attention(model, splits["test"], output / "attention.png")
-        if not arguments.no_export:
-            _export(model, output)
+        exports = {} if arguments.no_export else _export(model, splits["test"], output)
         metrics = {
             "model": arguments.model,
             "parameters": model.count_params(),
@@ -149,6 +164,7 @@ def run(arguments):
                 "total": round(time.perf_counter() - start, 1),
             },
             "versions": _versions(),
+            "exports": exports,
             "history": history,
         }
         with appearing_whole(output / "metrics.json") as unfinished:
@@ -190,14 +206,21 @@ def _draw_attention(model, digits, path):
         attention_by_scale(scores, title).savefig(unfinished)
 
 
-def _export(model, output):
+def _export(model, digits, output):
+    """Writes all files; returns the size of each, and how it agrees with the model on held-out digits."""
     if keras.backend.backend() != "tensorflow":
-        print("No saved_model/ and model.tflite: they need the TensorFlow backend, which loads model.keras")
-        return
-    with GentleInterrupt():
-        export_saved_model(model, output / "saved_model")
-    with GentleInterrupt():
-        export_tflite(model, output / "model.tflite")
+        print("No exports: they need the TensorFlow backend, which loads model.keras")
+        return {}
+    images, _ = digits.arrays()
+    reports = {}
+    for name, (export, options) in EXPORTS.items():
+        if options.get("quantize") == "int8":
+            options = {**options, "representative_dataset": calibration_digits()}
+        with GentleInterrupt():
+            report = export(model, output / name, **options, verify=images)
+        print(report)
+        reports[name] = {key: getattr(report, key) for key in ("bytes", "difference", "agreement")}
+    return reports
 
 
 def _describe(splits):

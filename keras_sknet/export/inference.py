@@ -1,9 +1,11 @@
 """A model as one TensorFlow function in inference mode: what every export starts from."""
 
+import contextlib
 import re
 
 import keras
 
+from keras_sknet.models import fold_batch_norm
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import require
 
@@ -27,6 +29,47 @@ def require_exportable(model):
     )
 
 
+def other_dtypes(model):
+    """Lists the dtypes other than float32 that a model's layers compute in."""
+    # The policies of a model and of its inputs compute nothing.
+    passive = keras.Model, keras.layers.InputLayer
+    layers = [layer for layer in flatten_layers(model) if not isinstance(layer, passive)]
+    return sorted({layer.compute_dtype for layer in layers} & {"float16", "bfloat16", "float64"})
+
+
+def require_float32(model):
+    """Raises an error unless all layers of a model compute in float32."""
+    others = other_dtypes(model)
+    require(
+        not others,
+        "model",
+        "one that computes in float32: build it under the float32 dtype policy and give it the weights",
+        model=model.name,
+        compute_dtypes=others,
+    )
+
+
+def input_name(model, x):
+    """Returns the name of an input in every export: its own, or `images` if nobody named the only one."""
+    return "images" if len(model.inputs) == 1 and UNNAMED.fullmatch(x.name) else x.name
+
+
+def named_outputs(outputs):
+    """Returns a model's outputs as a dictionary, under the names that they have in every export."""
+    if isinstance(outputs, dict):
+        return dict(outputs)
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return {f"output_{position}": output for position, output in enumerate(outputs)}
+
+
+def folded(model):
+    """Returns a copy with batch normalization folded, or the model where it cannot be rebuilt."""
+    try:
+        return fold_batch_norm(model)
+    except ValueError:
+        return model
+
+
 def inference_archive(model, batch_size=None):
     """Traces a model in inference mode.
 
@@ -44,8 +87,7 @@ def inference_archive(model, batch_size=None):
 
     def spec(x):
         batch, *sizes = x.shape
-        name = "images" if len(model.inputs) == 1 and UNNAMED.fullmatch(x.name) else x.name
-        return tf.TensorSpec((batch or batch_size, *sizes), x.dtype, name)
+        return tf.TensorSpec((batch or batch_size, *sizes), x.dtype, input_name(model, x))
 
     # A Sequential model has no structure of inputs, only one input.
     inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
@@ -65,11 +107,20 @@ def inference_archive(model, batch_size=None):
 
 def write(archive, folder, path):
     """Writes an archive to a folder; errors speak of `path`, which the user knows."""
+    with write_errors(path):
+        archive.write_out(str(folder), verbose=False)
+
+
+@contextlib.contextmanager
+def write_errors(path):
+    """Turns what goes wrong in writing unfinished files, by TensorFlow too, into one line about `path`."""
     import tensorflow as tf
 
     try:
-        archive.write_out(str(folder), verbose=False)
+        yield
     except tf.errors.OpError as error:
         # TensorFlow puts its own kernel and the temporary file in front of the reason.
         reason = error.message.rpartition("; ")[2]
         raise OSError(f"Cannot write {str(path)!r} ({reason})") from error
+    except OSError as error:
+        raise OSError(f"Cannot write {str(path)!r} ({error.strerror})") from error

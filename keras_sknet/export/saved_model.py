@@ -1,28 +1,72 @@
 """TensorFlow's SavedModel, as model servers load it."""
 
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from keras_sknet.data.transforms import SIZE, input_size, takes_images
 from keras_sknet.export.atomic import appearing_whole
-from keras_sknet.export.inference import inference_archive, require_exportable, write
+from keras_sknet.export.inference import (
+    folded,
+    inference_archive,
+    require_exportable,
+    write,
+    write_errors,
+)
+from keras_sknet.export.metadata import metadata
+from keras_sknet.export.signatures import add_image_signatures
+from keras_sknet.export.verify import verified
+from keras_sknet.export.warmup import write_warmup_requests
 from keras_sknet.ops._private import flatten_layers
-from keras_sknet.validation import require
+from keras_sknet.validation import positive_integer, require
 
 
-def export_saved_model(model, path):
+def export_saved_model(model, path, version=None, size=SIZE, verify=True):
     """Writes a model as a TensorFlow SavedModel, which runs without Keras and this package.
 
-    Its signature `serving_default` is the model in inference mode. Of a network of this package it takes
-    `images`, float32 of shape (batch, height, width, channels) with any batch size, and any height and
-    width where the model's are `None`, and returns the model's output as `output_0`. Other models keep the
-    names and structures of their inputs and outputs.
+    Its signatures take any batch size:
 
-    Nothing in it needs XLA, which model servers such as TensorFlow Serving switch off.
+    - `serving_default` is the model in inference mode. Of a network of this package it takes `images`,
+      float32 of shape (batch, height, width, channels), and any height and width where the model's are
+      `None`, and returns the model's output as `output_0`. Other models keep the names and structures of
+      their inputs and outputs.
+    - `classify_jpeg` takes `image_bytes`, strings of shape (batch,), JPEG or PNG files. It decodes, resizes
+      and crops them as in evaluation (`keras_sknet.data.decode`, `evaluation_transform`) and returns
+      `classes` and `scores`, (batch, 5): names and probabilities of the five likeliest, best first; and
+      `probabilities` of all. Logits go through softmax. A file that is none, or is cut off, fails the
+      request: nobody gets a wrong answer. For models of RGB images that end in a `Classifier` and normalize
+      pixels themselves (`ImageNormalization`, or `Rescaling` or `Normalization` of Keras).
+    - `features` takes `images` and returns what `feature_pyramid` does, and `pooled`, the mean of the last
+      one over height and width. For networks of this package that take RGB images.
+
+    The names of the classes are in `assets/labels.txt`, too, one a line, or numbers where the model has
+    no names; `assets.extra/metadata.json` tells crop and interpolation of evaluation. TensorFlow Serving
+    finds a request to warm up each signature of images in `assets.extra/tf_serving_warmup_requests`. Batch
+    normalization is folded into the convolutions. Nothing needs XLA, which model servers such as TensorFlow
+    Serving switch off.
 
     Args:
         model: Functional `keras.Model`, on the TensorFlow backend.
         path: Folder to write. It appears when it is complete; one that exists is never overwritten.
+        version: Positive integer, with which `path` is the model's folder on a server, made if it is
+            missing, and the SavedModel appears in it as the folder of this number, beside older versions. A
+            server that watches `path` sees it whole or not at all. Defaults to `None`: `path` itself is
+            the SavedModel.
+        size: Integer or pair of them, the height and width for `classify_jpeg` and the warm-up where the
+            model's are `None`. Defaults to `224`.
+        verify: Whether `serving_default` must give the model's outputs, within 1e-5 of the largest, before
+            the folder appears: `True` (default) on random images, an array of images: on these too, or
+            `False`.
+
+    Returns:
+        `Report` with `path`, `format`, `bytes` and `difference`.
 
     Raises:
-        ValueError: if `path` exists, or the model cannot be exported: it is not functional, or a layer of it
-            is compiled with XLA, as `keras.layers.Conv2D` with `groups` > 1 is (`GroupedConv2D` is not).
+        ValueError: if `path` (or its folder of this version) exists, or the model cannot be exported: it is
+            not functional, or a layer of it is compiled with XLA, as `keras.layers.Conv2D` with `groups` > 1
+            is (`GroupedConv2D` is not).
+        VerificationError: if the outputs differ.
         OSError: if the folder cannot be written.
 
     Example:
@@ -30,36 +74,76 @@ def export_saved_model(model, path):
     ```python
     import tensorflow as tf
 
-    keras_sknet.export_saved_model(keras_sknet.SKNetSmall(), "served")
-    served = tf.saved_model.load("served").signatures["serving_default"]
-    y = served(images=tf.zeros((8, 32, 32, 3)))["output_0"]  # (8, 10)
+    keras_sknet.export_saved_model(keras_sknet.SKNetSmall(), "served", version=1)
+    classify = tf.saved_model.load("served/1").signatures["classify_jpeg"]
+    file = tf.io.encode_jpeg(tf.zeros((48, 64, 3), "uint8"))
+    scores = classify(image_bytes=file[None])["scores"]  # (1, 5)
     ```
     """
     require_exportable(model)
-    with appearing_whole(path) as unfinished:
-        archive, function = inference_archive(model)
-        compiled = compiled_by_xla(model, function.graph.as_graph_def())
+    size = input_size(model, size) if takes_images(model) else size
+    with contextlib.ExitStack() as stack:
+        if version is not None:
+            version = positive_integer("version", version)
+            path = stack.enter_context(_base_folder(path)) / str(version)
+        # Its unfinished folder's name is no number, which a server passes over.
+        unfinished = stack.enter_context(appearing_whole(path))
+        served = folded(model)
+        archive, function = inference_archive(served)
+        assets = unfinished.with_name(f"{unfinished.name}.assets")
+        with write_errors(path):
+            added = add_image_signatures(archive, function, served, size, assets)
+        functions = {"serving_default": function, **added}
+        compiled = {layer for f in functions.values() for layer in compiled_by_xla(served, f)}
         require(
             not compiled,
             "model",
             "free of parts that XLA must compile, as model servers switch XLA off (Keras compiles "
             "convolutions with groups > 1 that way, keras_sknet.GroupedConv2D does not)",
             model=model.name,
-            layers=compiled,
+            layers=sorted(compiled),
         )
         write(archive, unfinished, path)
+        with write_errors(path):
+            _write_extras(model, unfinished / "assets.extra", functions, size)
+        return verified(model, unfinished, path, "saved_model", verify)
 
 
-def compiled_by_xla(model, graph_def):
-    """Lists the layers of `model` of which a graph holds parts that XLA must compile.
+def _write_extras(model, folder, functions, size):
+    """Files that the graph does not need."""
+    folder.mkdir()
+    (folder / "metadata.json").write_text(json.dumps(metadata(model)) + "\n", encoding="utf-8")
+    if takes_images(model):
+        write_warmup_requests(folder, functions, size)
+
+
+@contextlib.contextmanager
+def _base_folder(path):
+    """Yields the folder of a model's versions, and removes it if it was made here and nothing came of it."""
+    require(isinstance(path, (str, os.PathLike)), "path", "a string or a path object", path=path)
+    base = Path(path)
+    created = not os.path.lexists(base)
+    require(created or base.is_dir(), "path", "a folder, or new, with a `version`", path=str(path))
+    require(base.parent.is_dir(), "path", "in a folder that exists", path=str(path))
+    base.mkdir(exist_ok=True)
+    try:
+        yield base
+    finally:
+        if created and not any(base.iterdir()):
+            base.rmdir()
+
+
+def compiled_by_xla(model, function):
+    """Lists the layers of `model` of which a function holds parts that XLA must compile.
 
     Args:
-        model: The `keras.Model` that the graph was traced from.
-        graph_def: `GraphDef`.
+        model: The `keras.Model` that the function was traced from.
+        function: TensorFlow's concrete function.
 
     Returns:
         Sorted list of the layers' paths inside the model; the operation's name where it lies in no layer.
     """
+    graph_def = function.graph.as_graph_def()
     nodes = list(graph_def.node)
     for function in graph_def.library.function:
         nodes += function.node_def

@@ -1,7 +1,6 @@
 import keras
-from keras import ops
 
-from keras_sknet.ops.grouped_conv import check_padding, grouped_conv, output_size
+from keras_sknet.ops.grouped_conv import add_bias, check_padding, grouped_conv, output_size
 from keras_sknet.validation import (
     activation_function,
     image_shape,
@@ -111,7 +110,7 @@ class GroupedConv2D(keras.layers.Conv2D):
         # In inference on one device no batch is empty.
         outputs = self.convolution_op(inputs, self.kernel, inference=training is False)
         if self.use_bias:
-            outputs = ops.add(outputs, self.bias)
+            outputs = add_bias(outputs, self.bias, inference=training is False)
         return self.activation(outputs)
 
     def convolution_op(self, inputs, kernel, inference=False):

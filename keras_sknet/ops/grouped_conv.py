@@ -203,6 +203,33 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     return _custom_conv(x, kernel, strides, padding, dilation_rate)
 
 
+def add_bias(x, bias, inference=False):
+    """Adds a bias of shape (channels,) to images.
+
+    Args:
+        x: Tensor `(N, H, W, C)`, what `grouped_conv` returned.
+        bias: Tensor `(C,)`.
+        inference: Boolean, as in `grouped_conv`. Defaults to `False`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops.grouped_conv import add_bias
+
+    y = add_bias(keras.ops.zeros((1, 4, 4, 8)), keras.ops.ones((8,)))  # ones
+    ```
+    """
+    if inference and keras.backend.backend() == "tensorflow" and not _on_gpu():
+        import tensorflow as tf
+
+        # Unlike an addition, oneDNN's convolution takes this in, and the ReLU behind it.
+        return tf.nn.bias_add(x, bias)
+    return ops.add(x, bias)
+
+
 def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
     """No images, of the right shape and with gradients: a tensor without elements takes any shape."""
     spatial = output_size(ops.shape(x)[1:3], kernel.shape[:2], strides, padding, dilation_rate)

@@ -19,7 +19,16 @@ from keras_sknet.data import Digits, digits
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = {"train": (0, 32), "validation": (1300, 1310), "test": (1437, 1467)}
-FILES = ["attention.png", "metrics.json", "model.keras", "model.tflite", "saved_model"]
+EXPORTS = [
+    "model.onnx",
+    "model.tflite",
+    "model_dynamic.tflite",
+    "model_float16.tflite",
+    "model_int8.tflite",
+    "openvino",
+    "saved_model",
+]
+FILES = sorted(["attention.png", "metrics.json", "model.keras", *EXPORTS])
 LAUNCH = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
@@ -34,6 +43,10 @@ sys.exit(main(sys.argv[1:]))
 def few_digits(monkeypatch):
     for split, block in FEW.items():
         monkeypatch.setitem(digits.SPLITS, split, block)
+
+
+def is_part(file, name):
+    return file.is_file() and name in (file.name, *(folder.name for folder in file.parents))
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +113,20 @@ def test_metrics_say_how_it_came_about(trained):
     assert metrics["versions"]["keras"] == keras.__version__
     assert metrics["versions"]["backend"] == f"tensorflow {tf.__version__}"
     assert 0 < metrics["seconds"]["training"] < metrics["seconds"]["total"]
+    assert sorted(metrics["exports"]) == EXPORTS
+    for name, report in metrics["exports"].items():
+        size = sum(
+            file.stat().st_size for file in (trained[0], *trained[0].rglob("*")) if is_part(file, name)
+        )
+        assert report["bytes"] == size
+        assert report["agreement"] > 0.5 and ("int8" in name or report["difference"] < 0.1)
 
 
 def test_the_exports_equal_the_model(trained, few_digits):
     output, _ = trained
     images = Digits("test").arrays()[0][:4].astype("float32")
     expected = keras.models.load_model(output / "model.keras").predict(images, verbose=0)
-    served = tf.saved_model.load(output / "saved_model").signatures["serving_default"]
+    served = tf.saved_model.load(output / "saved_model" / "1").signatures["serving_default"]
     np.testing.assert_allclose(served(images=tf.constant(images))["output_0"], expected, atol=1e-5)
     classify = Interpreter(str(output / "model.tflite")).get_signature_runner()
     for image, scores in zip(images, expected, strict=True):
@@ -165,7 +185,7 @@ def test_ctrl_c_before_the_first_epoch_ended_leaves_nothing(tmp_path):
     "arguments, message",
     [
         ("", "the following arguments are required: COMMAND"),
-        ("trian", "argument COMMAND: invalid choice: 'trian' (choose from 'train')"),
+        ("trian", "argument COMMAND: invalid choice: 'trian' (choose from 'train', "),
         ("train --model SKNet51", "argument --model: invalid choice: 'SKNet51' (choose from 'ResNeXt101', "),
         ("train --epochs 0", "argument --epochs: must be a whole number above 0, not '0'"),
         ("train --epochs 1.5", "argument --epochs: must be a whole number above 0, not '1.5'"),
@@ -213,8 +233,15 @@ def test_a_loss_that_explodes_is_one_line(few_digits, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module, package", [("sklearn", "scikit-learn"), ("matplotlib", "matplotlib")])
-def test_a_missing_package_is_said_before_training(module, package, run_python, tmp_path):
+@pytest.mark.parametrize(
+    "module, package, extra",
+    [
+        ("sklearn", "scikit-learn", "train"),
+        ("matplotlib", "matplotlib", "train"),
+        ("onnxruntime", "onnxruntime", "onnx"),
+    ],
+)
+def test_a_missing_package_is_said_before_training(module, package, extra, run_python, tmp_path):
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(({module!r}, {module + ".datasets"!r}, {module + ".figure"!r})))
@@ -223,7 +250,9 @@ sys.stderr = sys.stdout
 print(main(["train", "--output", sys.argv[1]]))
 """
     printed = run_python(code, tmp_path / "run")
-    assert printed == f'keras-sknet: error: {package} is not installed: pip install "keras_sknet[train]"\n2\n'
+    assert (
+        printed == f'keras-sknet: error: {package} is not installed: pip install "keras_sknet[{extra}]"\n2\n'
+    )
     assert list(tmp_path.iterdir()) == []
 
 

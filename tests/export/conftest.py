@@ -6,52 +6,77 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checks import randomize
+from keras_sknet.export import export_saved_model
+from nets import tiny
+
+NAMES = ("cat", "blue tit", "Gänseblümchen", "dog", "ox", "yak")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A network of six named classes that returns logits, and its SavedModel: version 3 in its folder."""
+    model = tiny(depths=(1, 1, 1), classes=6, class_names=NAMES, classifier_activation=None)
+    randomize(model)
+    path = tmp_path_factory.mktemp("models") / "birds"
+    export_saved_model(model, path, version=3)
+    return model, path / "3"
+
+
 # Keras and this package cannot be imported, and XLA is off for good, as in a model server. Each graph runs in
-# a session, as servers do it, and as a function.
+# a session, as servers do it and Grappler rewrites it, and as a function.
 SERVER = """
 import json, pathlib, sys
 sys.modules.update(dict.fromkeys(["keras", "keras_sknet"]))
 import ctypes, numpy as np, tensorflow as tf
+
+def save(path, outputs):
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    np.savez(path, **{name: a.astype("S") if a.dtype == object else a for name, a in arrays.items()})
 
 xla, *folders = json.loads(sys.argv[1])
 if not xla:
     library = ctypes.CDLL(str(pathlib.Path(tf.sysconfig.get_lib(), "libtensorflow_cc.so.2")))
     getattr(library, "_ZN10tensorflow21DisableXlaCompilationEv")()
 for folder in map(pathlib.Path, folders):
-    inputs = dict(np.load(folder / "inputs.npz"))
-    served = tf.saved_model.load(str(folder / "saved")).signatures["serving_default"]
-    outputs = served(**{name: tf.constant(value) for name, value in inputs.items()})
+    calls = {path.parent: dict(np.load(path)) for path in folder.glob("*/inputs.npz")}
+    served = tf.saved_model.load(str(folder / "saved")).signatures
+    for call, inputs in calls.items():
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        save(call / "function.npz", served[call.name](**tensors))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(folder / "saved"))
-        signature = meta.signature_def["serving_default"]
-        def run(inputs):
-            feed = {signature.inputs[name].name: value for name, value in inputs.items()}
-            return session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feed)
-        many, one = run(inputs), run({name: value[:1] for name, value in inputs.items()})
-    np.savez(folder / "function.npz", **outputs)
-    np.savez(folder / "session.npz", **many)
-    np.savez(folder / "one.npz", **one)
+        for call, inputs in calls.items():
+            signature = meta.signature_def[call.name]
+            def run(inputs):
+                feed = {signature.inputs[name].name: value for name, value in inputs.items()}
+                return session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feed)
+            save(call / "session.npz", run(inputs))
+            save(call / "one.npz", run({name: value[:1] for name, value in inputs.items()}))
 """
 
 
 @pytest.fixture
 def serve(run_python, tmp_path):
-    """`serve({path of a SavedModel: {name: array}})`: the outputs of each, thrice (as a function, in a
-    session, in a session of the first image alone), computed by one process that has TensorFlow alone and
-    no XLA.
+    """`serve({path of a SavedModel: {signature: {name: array}}})`: each one's outputs by signature, thrice
+    (as a function, in a session, in a session of the first image alone), computed by one process that has
+    TensorFlow alone and no XLA.
     """
 
     def serve(models, xla=False):
         folders = []
-        for path, inputs in models.items():
+        for path, calls in models.items():
             folder = Path(tempfile.mkdtemp(dir=tmp_path))
             (folder / "saved").symlink_to(path)
-            np.savez(folder / "inputs.npz", **inputs)
+            for signature, inputs in calls.items():
+                (folder / signature).mkdir()
+                np.savez(folder / signature / "inputs.npz", **inputs)
             folders.append(folder)
         run_python(SERVER, json.dumps([xla, *map(str, folders)]))
+        kinds = ("function", "session", "one")
         return [
-            tuple(dict(np.load(folder / f"{kind}.npz")) for kind in ("function", "session", "one"))
-            for folder in folders
+            {call: tuple(dict(np.load(folder / call / f"{kind}.npz")) for kind in kinds) for call in calls}
+            for folder, calls in zip(folders, models.values(), strict=True)
         ]
 
     return serve

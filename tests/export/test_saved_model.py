@@ -7,7 +7,8 @@ import pytest
 
 import keras_sknet
 from checks import images, randomize, relative_difference
-from keras_sknet import Branch
+from keras_sknet import Branch, feature_pyramid
+from keras_sknet.data import decode, evaluation_transform
 from keras_sknet.export import export_saved_model, export_tflite
 from keras_sknet.export.inference import inference_archive
 from nets import BRANCHES, tiny
@@ -15,52 +16,80 @@ from nets import BRANCHES, tiny
 tf = pytest.importorskip("tensorflow")
 
 LOGITS = {"classifier_activation": None}
+SHALLOW = {"depths": (1, 1, 1), **LOGITS}
 NETS = {
     "sk": lambda: tiny("SKNet50", **LOGITS),
-    "three branches": lambda: tiny("SKNet50", stem="cifar", branches=(*BRANCHES, Branch(5, 1, 4)), **LOGITS),
-    "plain sum": lambda: tiny("SKNet50", use_attention=False, include_preprocessing=False, **LOGITS),
-    "any size": lambda: tiny("SKNet50", input_shape=(None, None, 3), stem_padding="torch", **LOGITS),
-    "se": lambda: tiny("SENet50", **LOGITS),
+    "plain sum": lambda: tiny("SKNet50", use_attention=False, include_preprocessing=False, **SHALLOW),
+    "any size": lambda: tiny("SKNet50", input_shape=(None, None, 3), stem_padding="torch", **SHALLOW),
 }
-DEEP = {
-    "sk": lambda: tiny("SKNet50", depths=(3, 4, 6, 3), **LOGITS),
-    "resnext": lambda: tiny("ResNeXt50", depths=(3, 4, 6, 3), **LOGITS),
+MORE = {
+    "three branches": lambda: tiny("SKNet50", stem="cifar", branches=(*BRANCHES, Branch(5, 1, 4)), **SHALLOW),
+    "se": lambda: tiny("SENet50", **SHALLOW),
+    "deep sk": lambda: tiny("SKNet50", depths=(3, 4, 6, 3), **LOGITS),
+    "deep resnext": lambda: tiny("ResNeXt50", depths=(3, 4, 6, 3), **LOGITS),
 }
 
 
-@pytest.mark.parametrize("nets", [NETS, pytest.param(DEEP, marks=pytest.mark.slow)], ids=["shallow", "deep"])
-def test_networks_run_where_there_is_neither_keras_nor_xla(nets, serve, tmp_path):
-    models, expected = {}, []
+def files(images):
+    """JPEG files of images, as an array."""
+    return np.array([tf.io.encode_jpeg(image.astype("uint8"), quality=95).numpy() for image in images], "S")
+
+
+def by_keras(model, x, jpegs, size):
+    """What each signature should return."""
+    transform = evaluation_transform(model, size)
+    cropped = tf.stack([transform(decode(file)) for file in jpegs])
+    levels = feature_pyramid(model)(x, training=False)
+    return {
+        "serving_default": {"output_0": model(x, training=False)},
+        "classify_jpeg": {"probabilities": tf.nn.softmax(model(cropped, training=False))},
+        "features": {**levels, "pooled": tf.reduce_mean(levels[max(levels)], (1, 2))},
+    }
+
+
+@pytest.mark.parametrize("nets", [NETS, pytest.param(MORE, marks=pytest.mark.slow)], ids=["three", "more"])
+def test_every_signature_runs_where_there_is_neither_keras_nor_xla(nets, serve, tmp_path):
+    jpegs = files(images(8, (50, 40, 3), seed=2))
+    calls, expected = {}, []
     for name, make in nets.items():
         model = make()
         randomize(model)
-        x = images(8, (40, 56, 3) if name == "any size" else (32, 32, 3), seed=1)
-        export_saved_model(model, tmp_path / name)
-        models[tmp_path / name] = {"images": x}
-        expected.append(model(x, training=False))
-    for name, want, outcomes in zip(nets, expected, serve(models), strict=True):
-        function, session, one = (outputs["output_0"] for outputs in outcomes)
-        assert relative_difference(function, want) < 1e-5, name
-        assert relative_difference(session, want) < 1e-5, name
-        assert relative_difference(one, want[:1]) < 1e-5, name
+        size = (40, 56) if name == "any size" else (32, 32)
+        x = images(8, (*size, 3), seed=1)
+        export_saved_model(model, tmp_path / name, size=size, verify=False)
+        calls[tmp_path / name] = {"serving_default": {"images": x}, "features": {"images": x}}
+        if name != "plain sum":  # which includes no preprocessing
+            calls[tmp_path / name]["classify_jpeg"] = {"image_bytes": jpegs}
+        expected.append(by_keras(model, x, jpegs, size))
+    for name, want, got in zip(nets, expected, serve(calls), strict=True):
+        assert set(got) == set(signatures(tmp_path / name))
+        for call, (function, session, one) in got.items():
+            for output, value in want[call].items():
+                assert relative_difference(function[output], value) < 1e-5, (name, call, output)
+                assert relative_difference(session[output], value) < 1e-5, (name, call, output)
+                assert relative_difference(one[output], value[:1]) < 1e-5, (name, call, output)
 
 
 def grouped():
     return keras.Sequential([keras.Input((8, 8, 8)), keras.layers.Conv2D(8, 3, groups=4, name="bad")])
 
 
+def signatures(path):
+    return tf.saved_model.load(str(path)).signatures
+
+
 def signature(path):
-    return tf.saved_model.load(path).signatures["serving_default"]
+    return signatures(path)["serving_default"]
 
 
 def test_a_grouped_convolution_of_keras_fails_there(serve, tmp_path):
     grouped().export(tmp_path / "keras", verbose=False)
     (name,) = signature(tmp_path / "keras").structured_input_signature[1]
-    models = {tmp_path / "keras": {name: np.ones((2, 8, 8, 8), "float32")}}
+    models = {tmp_path / "keras": {"serving_default": {name: np.ones((2, 8, 8, 8), "float32")}}}
     with pytest.raises(AssertionError, match="XLA"):
         serve(models)
     # Nothing but XLA is missing.
-    outputs, _, _ = serve(models, xla=True)[0]
+    outputs, _, _ = serve(models, xla=True)[0]["serving_default"]
     assert outputs["output_0"].shape == (2, 6, 6, 8)
 
 

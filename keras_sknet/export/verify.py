@@ -1,0 +1,211 @@
+"""Whether an export computes what its model does."""
+
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_sknet.export.formats import FORMATS, load, recognize
+from keras_sknet.export.inference import input_name, other_dtypes, require_exportable
+from keras_sknet.export.runtimes import runnable
+from keras_sknet.layers import ImageNormalization
+from keras_sknet.ops._private import flatten_layers
+from keras_sknet.validation import require
+
+RANDOM = 16
+UNKNOWN_SIZE = 64
+BATCH = 32
+# By how much of the largest output less precise ones may differ; integers are judged by which is the largest.
+TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": np.inf}
+AGREEMENT = 0.5
+
+
+class VerificationError(RuntimeError):
+    """An export that does not compute what its model does."""
+
+
+class Report(NamedTuple):
+    """What became of an export.
+
+    `path` and `format` tell where it is and what, `bytes` how large. `difference` is the largest one between
+    its outputs and the model's, relative to the largest output; `agreement` the share of images of which
+    both have the same output at the top. Both are `None` where it was not verified.
+    """
+
+    path: str
+    format: str
+    bytes: int
+    difference: float | None = None
+    agreement: float | None = None
+
+    def __str__(self):
+        verified = "not verified"
+        if self.difference is not None:
+            verified = (
+                f"outputs within {self.difference:.1e} of the largest, "
+                f"the same one largest for {self.agreement:.0%} of the images"
+            )
+        return f"{self.path}: {self.format}, {self.bytes / 1e6:.1f} MB, {verified}"
+
+
+def verify_export(model, path, images=None):
+    """Compares an exported model with the Keras model that it was made of, in inference mode.
+
+    Both get the same random images, and `images` where given. Allowed are differences of 1e-5 (SavedModel,
+    LiteRT, Keras) or 1e-4 (ONNX, OpenVINO) of the largest output, of 1e-2 for weights in float16. A file of
+    8-bit integers must have the same output at the top for half of the images, which shows that it is not
+    broken: how accurate it is, only labelled images can tell.
+
+    Args:
+        model: Functional `keras.Model`, on the TensorFlow backend.
+        path: File or folder of an export, or a `.keras` file.
+        images: Array of images as the model takes them, for a model of one input. Defaults to `None`.
+
+    Returns:
+        `Report` with `path`, `format`, `bytes`, `difference` and `agreement`.
+
+    Raises:
+        VerificationError: if the outputs differ by more, or have other names or shapes.
+        ValueError: if `path` is in no format that is known, or `images` are none of the model's.
+        ImportError: if the package that runs this format is not installed.
+
+    Example:
+
+    ```python
+    model = keras_sknet.SKNetSmall()
+    keras_sknet.export_saved_model(model, "saved")
+    report = keras_sknet.export.verify_export(model, "saved")
+    assert report.difference < 1e-5
+    ```
+    """
+    require_exportable(model)
+    inputs = _inputs(model, "images", images)
+    return _compare(model, Path(path), path, recognize(path), inputs)
+
+
+def verified(model, unfinished, path, format, verify):
+    """Verifies an export before it gets its name; the last line of every exporter.
+
+    Args:
+        model: `keras.Model`.
+        unfinished: Path of the complete file or folder.
+        path: The path that it will have.
+        format: String, a key of `FORMATS`.
+        verify: The exporter's argument: `True`, `False`, or an array of images.
+
+    Returns:
+        `Report`.
+    """
+    format = FORMATS[format]
+    if verify is False:
+        return Report(str(path), format.name, size_in_bytes(unfinished))
+    inputs = _inputs(model, "verify", None if verify is True else verify)
+    return _compare(model, unfinished, path, format, inputs)
+
+
+def size_in_bytes(path):
+    """Returns the size of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def _compare(model, file, path, format, inputs):
+    export = load(file, format)
+    original = runnable(model)
+    _require_same("inputs", path, export.inputs, model, original.inputs)
+    expected, got = (_run(run, inputs, model.inputs[0].shape[0]) for run in (original.run, export.run))
+    shapes, others = ({name: y.shape for name, y in outputs.items()} for outputs in (expected, got))
+    _require_same("outputs", path, others, model, shapes)
+    difference = max(_difference(got[name], expected[name]) for name in expected)
+    agreement = min(_agreement(got[name], expected[name]) for name in expected)
+    _judge(path, model, format, export.precision, difference, agreement)
+    return Report(str(path), format.name, size_in_bytes(file), difference, agreement)
+
+
+def _require_same(what, path, shapes, model, expected):
+    # Some formats fix the batch size.
+    shapes, expected = ({name: shape[1:] for name, shape in sorted(x.items())} for x in (shapes, expected))
+    if shapes != expected:
+        raise VerificationError(
+            f"{str(path)!r} is no export of model {model.name!r}: {what} without the batch are {shapes}, "
+            f"not {expected}"
+        )
+
+
+def _judge(path, model, format, precision, difference, agreement):
+    computed = [precision, *other_dtypes(model)]
+    tolerance = max(TOLERANCES.get(dtype, format.tolerance) for dtype in computed)
+    # A comparison with NaN is false.
+    if not difference <= tolerance:
+        raise VerificationError(
+            f"{str(path)!r} does not compute what model {model.name!r} does: outputs differ by "
+            f"{difference:.1e} of the largest, and {tolerance:.0e} is allowed ({format.name}, {precision})"
+        )
+    if precision == "int8" and agreement < AGREEMENT:
+        raise VerificationError(
+            f"{str(path)!r} does not compute what model {model.name!r} does: {agreement:.0%} of the "
+            f"images have the same largest output, and {AGREEMENT:.0%} must ({format.name}, {precision})"
+        )
+
+
+def _run(run, inputs, batch_size):
+    """Runs in batches: of one element, of several, and of the rest; or of the size that the model fixes."""
+    count = len(next(iter(inputs.values())))
+    edges = [0, 1, *range(1 + BATCH, count, BATCH), count] if batch_size is None else [0, count]
+    pieces = [
+        run({name: x[start:stop] for name, x in inputs.items()})
+        for start, stop in itertools.pairwise(sorted(set(edges)))
+    ]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _difference(got, expected):
+    got, expected = (np.asarray(y, "float64") for y in (got, expected))
+    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), np.finfo("float32").tiny))
+
+
+def _agreement(got, expected):
+    return float(np.mean(got.argmax(-1) == expected.argmax(-1)))
+
+
+def _inputs(model, argument, images):
+    """Random arrays for a model's inputs, and with them the `images` that the user gave as `argument`."""
+    rng = np.random.default_rng(0)
+    raw = any(isinstance(layer, ImageNormalization) for layer in flatten_layers(model))
+    inputs = {input_name(model, x): _random(rng, x, raw) for x in model.inputs}
+    return inputs if images is None else _with_images(model, inputs, argument, images)
+
+
+def _random(rng, x, raw):
+    shape = [x.shape[0] or RANDOM, *(size or UNKNOWN_SIZE for size in x.shape[1:])]
+    if x.dtype == "string":
+        return np.full(shape, "text", object)
+    if not x.dtype.startswith(("float", "bfloat")):
+        return rng.integers(0, 2, shape).astype(x.dtype)
+    noise = rng.normal(size=shape)
+    if len(shape) == 4:
+        # Areas of different colour and contrast, as photographs have; pure noise gives all the same output.
+        areas = rng.normal(size=(shape[0], 4, 4, shape[3])) * rng.uniform(0.2, 2, (shape[0], 1, 1, 1))
+        rows, columns = (np.arange(size) * 4 // size for size in shape[1:3])
+        noise = 0.3 * noise + areas[:, rows][:, :, columns]
+    return (np.clip(127 + 60 * noise, 0, 255) if raw else noise).astype("float32")
+
+
+def _with_images(model, inputs, argument, images):
+    images = np.asarray(images)
+    (name, random), *others = inputs.items()
+    batch_size, *sizes = model.inputs[0].shape
+    fits = not others and images.ndim == random.ndim and len(images) > 0
+    fits = fits and all(
+        own in (None, size) for own, size in zip((batch_size, *sizes), images.shape, strict=True)
+    )
+    require(
+        fits,
+        argument,
+        "one image or more of the shape that the model's only input takes",
+        **{argument: images.shape},
+        input_shapes=[tuple(x.shape) for x in model.inputs],
+    )
+    images = images.astype(random.dtype)
+    together = batch_size is None and images.shape[1:] == random.shape[1:]
+    return {name: np.concatenate([random, images]) if together else images}
