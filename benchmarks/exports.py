@@ -69,7 +69,7 @@ def rows(network, folder, peer):
     """One row a file, of a runtime that takes one image at a time, and timm's."""
     commands = {
         "saved_model": {"make": "saved_model", "folder": f"{folder}/saved_model", "batch": 1},
-        "openvino": {"make": "openvino", "path": f"{folder}/openvino/model.xml", "batch": 1},
+        "openvino": {"make": "openvino", "file": f"{folder}/openvino/model.xml", "batch": 1},
         "model.onnx": {"make": "onnx", "file": f"{folder}/model.onnx", "batch": 1},
     }
     for name in TITLES:

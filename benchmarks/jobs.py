@@ -137,12 +137,14 @@ def frozen(model):
 
 
 def export(network_name, size, folder, **options):
-    """Writes a network as a LiteRT file and a SavedModel."""
-    import keras_sknet
+    """Writes a network as a LiteRT file, a SavedModel and, where OpenVINO is installed, for that."""
+    from keras_sknet import export
 
     model = network(network_name, size, **options)
-    keras_sknet.export_tflite(model, f"{folder}/{network_name}.tflite")
-    keras_sknet.export_saved_model(model, f"{folder}/{network_name}")
+    export.export_tflite(model, f"{folder}/{network_name}.tflite", verify=False)
+    export.export_saved_model(model, f"{folder}/{network_name}", verify=False)
+    with contextlib.suppress(ImportError):
+        export.export_openvino(model, f"{folder}/{network_name}-openvino", verify=False)
     return {}
 
 
@@ -231,16 +233,12 @@ def litert(file, size):
     return repeated(classify)
 
 
-def openvino(path, batch, size):
-    """Inference of a SavedModel or of OpenVINO's own file."""
+def openvino(file, batch, size):
     import openvino
 
     imports_are_done()
-    if path.endswith(".xml"):
-        model = openvino.Core().read_model(path)
-        model.reshape([batch, size, size, 3])
-    else:
-        model = openvino.convert_model(path, input=[batch, size, size, 3])
+    model = openvino.Core().read_model(file)
+    model.reshape([batch, size, size, 3])
     # Left to itself it computes in bfloat16 where the processor can.
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

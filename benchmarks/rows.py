@@ -19,7 +19,7 @@ class Row(NamedTuple):
     Args:
         group: Key of `TITLES`; the rows of a group alternate.
         name: String, unique in the group.
-        role: Which interpreter: `"ours"`, `"peer"` or `"openvino"`.
+        role: Which interpreter: `"ours"` or `"peer"`.
         network: String, as in `jobs.NETWORKS`.
         command: Dictionary, what the worker is asked to make.
         needs_file: Boolean, whether it runs an exported file instead of building the network.
@@ -83,8 +83,8 @@ def _inference(network, batch, files, compiled):
         lite = {"make": "litert", "file": f"{files}/{network}.tflite"}
         found.append(Row(group, f"litert-{network}", "ours", network, lite, needs_file=True))
     if network == "sknet50":
-        vino = {"make": "openvino", "path": f"{files}/{network}", "batch": batch}
-        found.append(Row(group, f"openvino-{network}", "openvino", network, vino, needs_file=True))
+        vino = {"make": "openvino", "file": f"{files}/{network}-openvino/model.xml", "batch": batch}
+        found.append(Row(group, f"openvino-{network}", "ours", network, vino, needs_file=True))
         served = {"make": "saved_model", "folder": f"{files}/{network}", "batch": batch}
         found.append(Row(group, f"saved-model-{network}", "ours", network, served, needs_file=True))
         found.append(Row(group, f"{network}-keras", "ours", network, {**command, "path": "keras"}))

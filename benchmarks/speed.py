@@ -6,8 +6,9 @@ Prints tables of medians, quartiles and ratios, and writes all of it, with the m
 Every row lives in a process of its own; the rows of a group take turns, round by round, so that what else
 the machine does falls on all of them. Nothing else should run meanwhile.
 
-Peers need an interpreter of their own (--peer), with `pip install torch timm`, and openvino in that one, in
-this one or in --openvino; without, their rows are left out.
+Peers need an interpreter of their own (--peer), with `pip install torch timm`. OpenVINO runs what this
+interpreter exports for it, and so must be here (`pip install openvino`). Rows without what they need are left
+out.
 """
 
 import argparse
@@ -19,12 +20,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import Others, facts, versions
+from machine import Others, facts
 from report import ratios, ratios_table, startup_ratios, startup_table, summary, times_table
 from rows import TRAINING_BATCH, chosen, rows
 from worker import Worker, WorkerError, once
 
-SCRIPTS = {"ours": "jobs.py", "peer": "peer.py", "openvino": "jobs.py"}
+SCRIPTS = {"ours": "jobs.py", "peer": "peer.py"}
 LONGEST_TURN = 30  # runs
 
 
@@ -32,7 +33,6 @@ def arguments():
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--peer", metavar="PYTHON", help="interpreter that has torch and timm")
-    parser.add_argument("--openvino", metavar="PYTHON", help="interpreter that has openvino")
     parser.add_argument("--rounds", type=int, default=10, help="turns of every row (10)")
     parser.add_argument(
         "--turn", type=float, default=0.5, help="seconds that a turn of short runs takes (0.5)"
@@ -60,7 +60,6 @@ def main():
         pythons = {"ours": sys.executable, "peer": options.peer and shutil.which(options.peer)}
         if options.peer and not pythons["peer"]:
             parser.error(f"--peer: {options.peer} is no interpreter")
-        pythons["openvino"] = find_openvino(options.openvino, *pythons.values())
         result = {"machine": facts(pythons), "settings": settings(options), "rows": {}}
         others = Others()
         print(json.dumps(result["machine"], indent=1), flush=True)
@@ -91,11 +90,6 @@ def settings(options):
 
 def common(options):
     return {"size": options.size, **({"small": True} if options.small else {})}
-
-
-def find_openvino(*pythons):
-    """The first interpreter that has openvino."""
-    return next((python for python in pythons if python and "openvino" in versions(python)), None)
 
 
 def measure(members, pythons, options, others):

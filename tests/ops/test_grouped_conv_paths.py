@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from convolutions import (
     has_native_gradient,
     tensors,
 )
-from keras_sknet.ops import convolution_path, grouped_conv
+from keras_sknet.ops import convolution_path, grouped_conv, paths
 
-implementation = sys.modules["keras_sknet.ops.grouped_conv"]
 TESTS = Path(__file__).resolve().parent.parent
 
 
@@ -24,16 +22,16 @@ TESTS = Path(__file__).resolve().parent.parent
 def test_the_rule_asks_for_what_this_build_can_differentiate(dtype):
     choice = "native" if has_native_gradient(dtype) else "custom"
     assert dtype in ("float32", "bfloat16") or choice == "custom"
-    implementation._cpu_has_gradients.cache_clear()
+    paths._cpu_has_gradients.cache_clear()
 
     @tf.function
     def traced():
-        return tf.constant(implementation.choose_path(dtype, 4, (1, 1)))
+        return tf.constant(paths.choose_path(dtype, 4, (1, 1)))
 
     assert traced() == choice  # the trial ran inside the trace
-    assert implementation.choose_path(dtype, 4, (1, 1)) == choice
-    assert implementation.choose_path(tf.dtypes.as_dtype(dtype), 1, (1, 2)) == choice
-    assert implementation.choose_path(dtype, 1, (1, 1)) == "native"
+    assert paths.choose_path(dtype, 4, (1, 1)) == choice
+    assert paths.choose_path(tf.dtypes.as_dtype(dtype), 1, (1, 2)) == choice
+    assert paths.choose_path(dtype, 1, (1, 1)) == "native"
 
 
 def test_without_onednn_every_combination_trains_on_the_custom_path(run_python):
@@ -43,7 +41,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np, tensorflow as tf
 from oracles import numpy_conv2d, numpy_conv2d_gradients
 import keras_sknet
-from keras_sknet.ops.grouped_conv import choose_path
+from keras_sknet.ops.paths import choose_path
 rng = np.random.default_rng(0)
 assert choose_path("float32", 4, (1, 1)) == choose_path("bfloat16", 1, (2, 2)) == "custom"
 for groups, strides, dilation in itertools.product((1, 4, 8), (1, 2, 3), (1, 2, 3)):
@@ -89,8 +87,8 @@ sys.modules["tensorflow"] = None
 import jax, numpy as np
 from oracles import numpy_conv2d, numpy_conv2d_gradients
 import keras_sknet
-from keras_sknet.ops import convolution_path, grouped_conv
-from keras_sknet.ops.grouped_conv import choose_path
+from keras_sknet.ops import convolution_path, grouped_conv, paths
+from keras_sknet.ops.paths import choose_path
 assert choose_path("float32", 4, (1, 1)) == "keras"
 rng = np.random.default_rng(0)
 x = rng.normal(size=(2, 9, 10, 8)).astype("float32")
@@ -131,7 +129,7 @@ print("equal")
 
 def test_the_forced_path_ends_with_its_block():
     def forced():
-        return implementation._forced_path
+        return paths._forced_path
 
     with convolution_path("custom"):
         with pytest.raises(KeyError), convolution_path("keras"):
@@ -195,18 +193,18 @@ def test_an_empty_replica_is_right_even_if_the_caller_assumes_images():
 @pytest.fixture
 def gpu_machine(monkeypatch):
     """A machine that has a GPU, as far as the rule can see: it is CPU:0 under another name."""
-    listed, device = tf.config.list_logical_devices, implementation._device
+    listed, device = tf.config.list_logical_devices, paths._device
 
     def list_logical_devices(device_type=None):
         gpus = [tf.config.LogicalDevice("/device:GPU:0", "GPU")]
         return gpus if device_type == "GPU" else listed(device_type)
 
     monkeypatch.setattr(tf.config, "list_logical_devices", list_logical_devices)
-    monkeypatch.setattr(implementation, "_device", lambda: device().replace("CPU:0", "GPU:0"))
+    monkeypatch.setattr(paths, "_device", lambda: device().replace("CPU:0", "GPU:0"))
 
 
 def choice():
-    return implementation.choose_path("float64", 4, (1, 1))
+    return paths.choose_path("float64", 4, (1, 1))
 
 
 def test_with_a_gpu_the_native_kernels_run_unless_a_scope_names_a_cpu(gpu_machine):
