@@ -9,6 +9,7 @@ both. A step of the plain model takes about a minute.
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import numpy as np
 from jobs import training_steps
 from machine import facts
 
-import keras_sknet
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import keras_sknet  # noqa: E402
 
 
 def main():

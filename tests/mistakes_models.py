@@ -84,6 +84,10 @@ MODEL_MISTAKES = {
     "feature_pyramid": [
         (lambda: sk.feature_pyramid(3), "`model` must be a functional keras.Model. …model='int'"),
         (lambda: sk.feature_pyramid(Subclass()), "`model` must be a functional…'Subclass'"),
+        (
+            lambda: sk.feature_pyramid(keras.Sequential([keras.Input((8, 8, 3))])),
+            "`model` must be a functional keras.Model. …model='Sequential'",
+        ),
         (lambda: sk.feature_pyramid(foreign()), "`model` must be a network of this package…'foreign'"),
     ],
     "freeze_stages": [

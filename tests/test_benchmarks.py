@@ -231,3 +231,13 @@ def test_summary_and_ratios():
     assert (time_ratio["ratio"], time_ratio["target"], time_ratio["reached"]) == (0.7, 0.72, True)
     assert (memory_ratio["of"], memory_ratio["ratio"], memory_ratio["reached"]) == ("memory", 1.5, False)
     assert np.isclose(memory_ratio["target"], 1.0)
+
+
+def test_operations_add_up():
+    printed = run("operations.py", "--small", "--size", 32, "--batch", 2, "--runs", 2, "--slowest", 2)
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    milliseconds = {row[0]: float(row[1]) for row in rows[1:]}
+    total = milliseconds.pop("all")
+    assert total == pytest.approx(sum(milliseconds.values()), abs=0.06 * len(milliseconds))
+    assert any("Conv2DBackpropFilter" in kind for kind in milliseconds)
+    assert len([line for line in printed.splitlines() if " ms  " in line]) == 2

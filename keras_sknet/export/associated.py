@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+from keras_sknet.export.labels import labels_text
 from keras_sknet.export.metadata import metadata
 
 
@@ -31,7 +32,7 @@ def append_files(path, model):
     files = {}
     if "class_names" in described:
         names = json.loads(described.pop("class_names"))
-        files["labels.txt"] = "".join(" ".join(name.splitlines()) + "\n" for name in names)
+        files["labels.txt"] = labels_text(names)
     if described:
         files["metadata.json"] = json.dumps(described) + "\n"
     if files:

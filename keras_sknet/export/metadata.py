@@ -2,7 +2,7 @@
 
 import json
 
-from keras_sknet.export.signatures import final_classifier
+from keras_sknet.export.labels import final_classifier
 from keras_sknet.layers import ImageNormalization
 from keras_sknet.ops._private import flatten_layers
 

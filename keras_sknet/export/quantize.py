@@ -1,6 +1,7 @@
 """Smaller numbers in a LiteRT file: what is asked of its converter, and what it leaves to do."""
 
 from keras_sknet.export.calibration import FORMS, calibration_batches
+from keras_sknet.ops._private import litert_schema
 from keras_sknet.validation import one_of, require
 
 QUANTIZATIONS = (None, "float16", "dynamic", "int8")
@@ -77,8 +78,8 @@ def softmax_in_float(content):
         `bytes` of the changed file; `content` itself if nothing is to change.
     """
     import flatbuffers
-    from tensorflow.lite.python import schema_py_generated as schema
 
+    schema = litert_schema()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content))
     changed = False
     for graph in model.subgraphs:

@@ -3,27 +3,13 @@
 import keras
 
 from keras_sknet.data.transforms import decode, evaluation_transform, is_image_file, takes_images
-from keras_sknet.layers import Classifier, ImageNormalization
+from keras_sknet.export.labels import class_names, final_classifier, labels_text
+from keras_sknet.layers import ImageNormalization
 from keras_sknet.models import feature_pyramid
 from keras_sknet.ops._private import flatten_layers
 
 TOP = 5
 NORMALIZATIONS = ImageNormalization, keras.layers.Rescaling, keras.layers.Normalization
-
-
-def final_classifier(model):
-    """Returns the `Classifier` whose output is the model's, also of a nested network; `None` if none is."""
-    layer = model
-    while isinstance(layer, keras.Model):
-        # A functional model has also operations that are no layers; what computes the output comes last.
-        layer = (getattr(layer, "operations", None) or layer.layers)[-1]
-    one_of_scores = len(model.outputs) == 1 and len(model.outputs[0].shape) == 2
-    return layer if isinstance(layer, Classifier) and one_of_scores else None
-
-
-def class_names(classifier):
-    """Returns the names of a classifier's classes, its indices as strings where it has none."""
-    return classifier.class_names or tuple(map(str, range(classifier.units)))
 
 
 def classifies_files(model):
@@ -68,8 +54,7 @@ def _label_table(classifier, assets):
 
     assets.mkdir()
     file = assets / "labels.txt"
-    lines = [" ".join(name.splitlines()) for name in class_names(classifier)]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file.write_text(labels_text(class_names(classifier)), encoding="utf-8")
     index, line = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
     content = tf.lookup.TextFileInitializer(str(file), tf.int64, index, tf.string, line)
     return tf.lookup.StaticHashTable(content, default_value="")
@@ -111,8 +96,7 @@ def _assert_image_files(image_bytes):
 def _features(model):
     import tensorflow as tf
 
-    # A Sequential model has no output of a layer to branch off from.
-    if not takes_images(model) or isinstance(model, keras.Sequential):
+    if not takes_images(model):
         return None
     try:
         pyramid = feature_pyramid(model)

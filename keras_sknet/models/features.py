@@ -92,7 +92,9 @@ def _stage(layer):
 
 def _require_functional(model):
     require(
-        isinstance(model, keras.Model) and getattr(model, "inputs", None),
+        isinstance(model, keras.Model)
+        and not isinstance(model, keras.Sequential)
+        and getattr(model, "inputs", None),
         "model",
         "a functional keras.Model",
         model=type(model).__name__,

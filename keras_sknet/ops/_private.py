@@ -65,3 +65,19 @@ def in_xla():
     import tensorflow as tf
 
     return tf.__internal__.get_enclosing_xla_context() is not None
+
+
+def litert_schema():
+    """Returns TensorFlow's module of the classes that a LiteRT file is made of, to read and to pack one.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops._private import litert_schema
+
+    assert litert_schema().BuiltinOperator.SOFTMAX == 25
+    ```
+    """
+    from tensorflow.lite.python import schema_py_generated
+
+    return schema_py_generated

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_sknet.ops._private import flatten_layers, graph_nodes, in_xla
+from keras_sknet.ops._private import flatten_layers, graph_nodes, in_xla, litert_schema
 
 
 def test_flatten_layers_finds_nested_ones_and_itself():
@@ -71,3 +71,17 @@ def test_in_xla_inside_fit(jit_compile):
     model.compile("sgd", "mse", jit_compile=jit_compile)
     model.fit(keras.ops.ones((4, 3)), keras.ops.ones((4, 1)), verbose=0)
     assert seen and set(seen) == {jit_compile}
+
+
+def test_litert_schema_reads_and_packs_a_file():
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = litert_schema()
+    model = schema.ModelT()
+    model.operatorCodes = [schema.OperatorCodeT()]
+    model.operatorCodes[0].builtinCode = schema.BuiltinOperator.DEQUANTIZE
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    again = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytes(builder.Output())))
+    assert [code.builtinCode for code in again.operatorCodes] == [schema.BuiltinOperator.DEQUANTIZE]
+    assert schema.OperatorT().inputs is None and schema.TensorT().quantization is None
+    assert schema.TensorType.FLOAT32 == 0
