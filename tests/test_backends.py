@@ -97,7 +97,8 @@ FILES = {"SKNet50": (1, 2, 1), "SENet50": (1, 1, 1)}
 SEVEN = ("SKNet26", "SKNet50", "SKNet101", "ResNeXt50", "ResNeXt101", "SENet50", "SENet101")
 
 
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.slow  # compiles every block
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_but_the_exports_works_and_files_of_tensorflow_mean_the_same(
     backend, run_python, require, tmp_path
 ):

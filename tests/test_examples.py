@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script, files", [("own_network.py", {"model.keras", "model.tflite"})])
 def test_runs_and_writes_what_it_says(script, files, tmp_path):
     process = subprocess.run(

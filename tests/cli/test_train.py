@@ -143,6 +143,7 @@ def test_the_figure_has_a_panel_for_every_unit(trained):
     assert 1 + np.count_nonzero(np.diff(columns) > 40) == units
 
 
+@pytest.mark.slow
 def test_a_network_without_sk_units_trains_without_figure(few_digits, tmp_path, capsys):
     output = tmp_path / "run"
     command = ["train", "--model", "ResNeXt50", "--epochs", "1", "--batch-size", "96", "--no-export"]

@@ -65,6 +65,7 @@ def test_a_network_equals_keras_in_one_partition(name, litert, tmp_path):
     assert os.listdir(tmp_path) == ["x.tflite"]
 
 
+@pytest.mark.slow
 def test_sknet50_at_full_size(litert, tmp_path):
     model = keras_sknet.SKNet50(classifier_activation=None)
     randomize(model)

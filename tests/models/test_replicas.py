@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow  # a minute and a half
+
 SETUP = """
 import json, sys
 import keras, numpy as np, tensorflow as tf

@@ -23,9 +23,14 @@ def trained(optimizer, options):
         {},
         {"momentum": 0.9},
         {"momentum": 0.9, "nesterov": True},
-        {"momentum": 0.9, "weight_decay": 1e-2, "global_clipnorm": 1.0},
-        {"momentum": 0.9, "gradient_accumulation_steps": 2},
-        {"momentum": 0.9, "use_ema": True},
+        *(
+            pytest.param({"momentum": 0.9, **others}, marks=pytest.mark.slow)
+            for others in (
+                {"weight_decay": 1e-2, "global_clipnorm": 1.0},
+                {"gradient_accumulation_steps": 2},
+                {"use_ema": True},
+            )
+        ),
     ],
     ids=str,
 )
