@@ -111,6 +111,21 @@ def test_growth_writes_points_and_a_figure(tmp_path):
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_exports_measures_every_format(tmp_path):
+    output = tmp_path / "exports.json"
+    trial = ("--small", "--size", 32, "--rounds", 1, "--turn", 1e-6, "--output", output)
+    printed = run("exports.py", *trial)
+    result = read(output)["networks"]
+    assert set(result) == {"sknet50", "resnext50"}
+    for network in result.values():
+        exact = {name for name, row in network.items() if row["difference"] < 1e-4}
+        assert exact == {"saved_model", "openvino", "model.onnx", "float32.tflite"}
+        assert network["float16.tflite"]["bytes"] < 0.7 * network["float32.tflite"]["bytes"]
+        for row in network.values():
+            assert row["median_ms"] > 0
+            assert f"| {row['bytes'] / 1e6:.1f} | {row['median_ms']:.1f} |" in printed
+
+
 def test_accelerator_measures_what_jax_has(tmp_path):
     output, profiles = tmp_path / "accelerator.json", tmp_path / "profiles"
     trial = ("--small", "--size", 32, "--batch", 2, "--runs", 1, "--dtype", "float32")

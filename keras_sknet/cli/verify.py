@@ -13,7 +13,7 @@ DESCRIPTION = """\
 Runs an exported model and the Keras model that it was made of on the same random images, and on
 those that are given, and compares their outputs.
 
-Allowed are differences of 1e-5 (SavedModel, LiteRT) or 1e-4 (ONNX, OpenVINO) of the largest output, and
+Allowed are differences of 1e-4 of the largest output (of 1e-5 for a .keras file), and
 of 1e-2 for weights in float16. A file of 8-bit integers must have the same output at the top for half
 of the images, which shows that it is not broken, not how accurate it is.
 """

@@ -26,12 +26,13 @@ class Format(NamedTuple):
     tolerance: float
 
 
+# Folding batch normalization rounds the weights anew, which deep networks amplify: up to 1.4e-5 was seen.
 FORMATS = {
-    "saved_model": Format("SavedModel", saved_model_folder, load_saved_model, 1e-5),
+    "saved_model": Format("SavedModel", saved_model_folder, load_saved_model, 1e-4),
     "openvino": Format(
         "OpenVINO", lambda path: path.suffix == ".xml" or openvino_file(path), load_openvino, 1e-4
     ),
-    "tflite": Format("LiteRT", lambda path: path.suffix == ".tflite", load_tflite, 1e-5),
+    "tflite": Format("LiteRT", lambda path: path.suffix == ".tflite", load_tflite, 1e-4),
     "onnx": Format("ONNX", lambda path: path.suffix == ".onnx", load_onnx, 1e-4),
     "keras": Format("Keras", lambda path: path.suffix == ".keras", load_keras, 1e-5),
 }

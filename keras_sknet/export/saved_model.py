@@ -55,7 +55,7 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
             the SavedModel.
         size: Integer or pair of them, the height and width for `classify_jpeg` and the warm-up where the
             model's are `None`. Defaults to `224`.
-        verify: Whether `serving_default` must give the model's outputs, within 1e-5 of the largest, before
+        verify: Whether `serving_default` must give the model's outputs, within 1e-4 of the largest, before
             the folder appears: `True` (default) on random images, an array of images: on these too, or
             `False`.
 

