@@ -1,6 +1,6 @@
 """Where the time of a training step or of an inference goes: milliseconds by kind of operation.
 
-    python benchmarks/operations.py [--job train|infer] [--network NAME] [--batch N] [--slowest N]
+    python benchmarks/operations.py [--job train|infer] [--network NAME] [--dtype POLICY] [--slowest N]
 
 TensorFlow's profiler records the operations, run one after another (one thread between operations, all
 cores within one), so that their times add up.
@@ -29,11 +29,13 @@ def main():
     parser.add_argument("--network", choices=jobs.NETWORKS, default="sknet50")
     parser.add_argument("--batch", type=int, default=8, help="images (8)")
     parser.add_argument("--size", type=int, default=224, help="height and width of the images (224)")
+    parser.add_argument("--dtype", default="float32", help="dtype policy, e.g. mixed_bfloat16 (float32)")
     parser.add_argument("--runs", type=int, default=5, help="runs to average over (5)")
     parser.add_argument("--slowest", type=int, default=0, help="also so many of the slowest operations (0)")
     parser.add_argument("--small", action="store_true", help="a small network, for a trial of this script")
     options = parser.parse_args()
-    run = getattr(jobs, options.job)(options.network, options.batch, options.size, small=options.small)
+    settings = {"dtype": options.dtype, "small": options.small}
+    run = getattr(jobs, options.job)(options.network, options.batch, options.size, **settings)
     milliseconds, counts, operations = profile(run, options.runs)
     print("| operation | ms | share | times |\n|---|---|---|---|")
     total = sum(milliseconds.values())
