@@ -9,9 +9,28 @@ README = ROOT / "README.md"
 LITERT = ["ai-edge-litert>=2.2"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 OPENVINO = ["openvino>=2025.0"]
-TRAIN = ["scikit-learn>=1.4", "matplotlib>=3.8", *LITERT, *ONNX, *OPENVINO]
+TRAIN = [
+    *("scikit-learn>=1.4", "matplotlib>=3.8", "jinja2>=3.1", "tqdm>=4.66", "tensorboard>=2.20"),
+    *(*LITERT, *ONNX, *OPENVINO),
+]
+PRETRAINED = ["huggingface_hub>=1.0", "safetensors>=0.5"]
+CV = ["keras-cv>=0.9"]
+TFDS = ["tensorflow-datasets>=4.9.10", "importlib_resources", "array_record"]
 SERVE = ["tensorflow-serving-api>=2.21"]
-TEST = [*TRAIN, *SERVE, "jax", "pillow", "pytest>=9.0", "ruff>=0.15", "build>=1.2", "setuptools>=77"]
+TEST = [
+    *(*TRAIN, *PRETRAINED, *TFDS, *CV, *SERVE),
+    *(
+        "jax",
+        "pillow",
+        "scipy",
+        "pycocotools",
+        "pytest>=9.0",
+        "pytest-xdist>=3.6",
+        "ruff>=0.15",
+        "build>=1.2",
+        "setuptools>=77",
+    ),
+]
 
 
 def version():
@@ -28,7 +47,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["keras_sknet", "keras_sknet.*"]),
-    package_data={"keras_sknet": ["py.typed"]},
+    package_data={"keras_sknet": ["py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy", "h5py"],
@@ -39,8 +58,10 @@ setup(
         "openvino": OPENVINO,
         "serve": SERVE,
         "test": TEST,
-        "cv": ["keras-cv>=0.9"],
-        "tfds": ["tensorflow-datasets>=4.9.10"],
+        "pretrained": PRETRAINED,
+        "tfds": TFDS,
+        "tables": ["zeromodels>=1.3", "keras-hub>=0.32"],
+        "cv": CV,
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },
     entry_points={"console_scripts": ["keras-sknet = keras_sknet.cli:main"]},

@@ -100,8 +100,12 @@ def training_steps(model, batch, size, path=None, optimizer="keras_sknet"):
     return run
 
 
-def train(network_name, batch, size, path=None, optimizer="keras_sknet", **options):
-    return training_steps(network(network_name, size, **options), batch, size, path, optimizer)
+def train(network_name, batch, size, path=None, optimizer="keras_sknet", freeze_through=None, **options):
+    import keras_sknet
+
+    model = network(network_name, size, **options)
+    keras_sknet.freeze_stages(model, freeze_through)
+    return training_steps(model, batch, size, path, optimizer)
 
 
 def infer(network_name, batch, size, path=None, folded=False, **options):

@@ -64,6 +64,8 @@ def _training(network, compiled, plain):
     if compiled:
         found.append(Row(group, f"timm-{network}-compiled", "peer", network, {**command, "compiled": True}))
     if network == "sknet50":
+        frozen = {**command, "freeze_through": 4}
+        found.append(Row(group, f"{network}-frozen-4", "ours", network, frozen))
         found.append(Row(group, f"{network}-keras-sgd", "ours", network, {**command, "optimizer": "keras"}))
     if plain and network == "sknet50":
         found.append(Row(group, f"{network}-keras", "ours", network, {**command, "path": "keras"}))
@@ -125,6 +127,7 @@ TIMES = (
     ("train/sknet50", "train/timm-sknet50", 0.72),
     ("train/sknet50", "train/timm-sknet50-compiled", 0.88),
     ("train/sknet50", "train/resnext50", 1.25),
+    ("train/sknet50-frozen-4", "train/sknet50", None),
     ("train/sknet50", "train/sknet50-keras-sgd", None),
     ("train/sknet50", "train/sknet50-keras", None),
     ("train/resnext50", "train/timm-resnext50", None),

@@ -6,11 +6,19 @@ import importlib
 PACKAGES = {
     "sklearn": ("scikit-learn", "train"),
     "matplotlib": ("matplotlib", "train"),
+    "jinja2": ("Jinja2", "train"),
+    "tqdm": ("tqdm", "train"),
     "ai_edge_litert": ("ai-edge-litert", "litert"),
     "onnx": ("onnx", "onnx"),
     "tf2onnx": ("tf2onnx", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "openvino": ("openvino", "openvino"),
+    "huggingface_hub": ("huggingface_hub", "pretrained"),
+    "safetensors": ("safetensors", "pretrained"),
+    "keras_cv": ("keras-cv", "cv"),
+    "keras_hub": ("keras-hub", "tables"),
+    "zeromodels": ("zeromodels", "tables"),
+    "tensorflow_datasets": ("tensorflow-datasets", "tfds"),
 }
 
 

@@ -123,6 +123,17 @@ LAYER_MISTAKES = {
         (lambda: sk.SqueezeExcite()(FLAT), "`inputs` must be images of… input_shape=(2, 8, 8)"),
         (lambda: built(sk.SqueezeExcite())(images(2, 8, 8, 1)), "`inputs` must be… width, 8)… (2, 8, 8, 1)"),
     ],
+    "CBAM": [
+        (lambda: sk.CBAM(0), "`reduction` must be a positive integer. Received: reduction=0"),
+        (lambda: sk.CBAM()(FLAT), "`inputs` must be images of… input_shape=(2, 8, 8)"),
+        (lambda: built(sk.CBAM())(images(2, 8, 8, 1)), "`inputs` must be… width, 8)… (2, 8, 8, 1)"),
+    ],
+    "BAM": [
+        (lambda: sk.BAM(2.5), "`reduction` must be a positive integer. Received: reduction=2.5"),
+        (lambda: sk.BAM(dilation_rate=0), "`dilation_rate` must be a positive… dilation_rate=0"),
+        (lambda: sk.BAM()(UNKNOWN), "`inputs` must be images of… known channels for layer 'bam'"),
+        (lambda: built(sk.BAM())(images(2, 8, 8, 1)), "`inputs` must be… width, 8)… (2, 8, 8, 1)"),
+    ],
     "Stem": [
         (lambda: sk.Stem(0), "`filters` must be a positive integer. Received: filters=0"),
         (lambda: sk.Stem(kind="mnist"), "`kind` must be one of ('imagenet', 'cifar'). … kind='mnist'"),
@@ -144,6 +155,14 @@ LAYER_MISTAKES = {
         (lambda: sk.SEBottleneck(8, 8, cardinality=2, reduction=-1), "`reduction` must be… reduction=-1"),
         (lambda: sk.SEBottleneck(8, 8, 0, cardinality=2), "`strides` must be… Received: strides=0"),
     ],
+    "CBAMBottleneck": [
+        (lambda: sk.CBAMBottleneck(8, 8, cardinality=2, reduction=0), "`reduction` must be… reduction=0"),
+        (lambda: sk.CBAMBottleneck(8, 6, cardinality=4), "`width` must be a multiple of `cardinality`"),
+    ],
+    "BAMBottleneck": [
+        (lambda: sk.BAMBottleneck(8, 8, cardinality=2, reduction=None), "`reduction` must be…=None"),
+        (lambda: sk.BAMBottleneck(8, 8, 1, 2, dilation_rate=-1), "`dilation_rate` must be…=-1"),
+    ],
     "SKBottleneck": [
         (lambda: sk.SKBottleneck(64, 8), "`branches` must be of groups that divide `width`. … width=8"),
         (lambda: sk.SKBottleneck(8, "8"), "`width` must be a positive integer. Received: width='8'"),
@@ -157,6 +176,12 @@ LAYER_MISTAKES = {
             lambda: sk.SKBottleneck(8, 8, branches=BRANCHES, use_attention=False).attention(X),
             "`attention` must be asked of a unit with two branches or more… use_attention=False",
         ),
+    ],
+    "SKBasicBlock": [
+        (lambda: sk.SKBasicBlock(8, 0), "`width` must be a positive integer. Received: width=0"),
+        (lambda: sk.SKBasicBlock(8, 6, branches=[(3, 1, 4)]), "`branches` must be of groups… width=6"),
+        (lambda: sk.SKBasicBlock(8, 8)(images(2, 8, 8, 5)), "`inputs` must be of channels… (2, 8, 8, 5)"),
+        (lambda: built(sk.SKBasicBlock(8, 8))(images(2, 8, 8, 4)), "`inputs` must be… (2, 8, 8, 2)"),
     ],
     "Classifier": [
         (lambda: sk.Classifier(0), "`units` must be a positive integer. Received: units=0"),

@@ -6,7 +6,7 @@ import keras
 
 import keras_sknet as sk
 from keras_sknet import data, export, ops
-from mistakes_layers import FLAT, X, images
+from mistakes_layers import FLAT, NAN, X, images
 from nets import tiny
 
 
@@ -23,6 +23,25 @@ def foreign(inputs=1):
 
 class Subclass(keras.Model):
     pass
+
+
+class Files:
+    """A source of one file, which is empty."""
+
+    class_names = ("a", "b")
+
+    def __len__(self):
+        return 1
+
+    def element(self, index, seed, epoch):
+        import tensorflow as tf
+
+        return tf.constant(""), tf.constant(0)
+
+
+def read(source):
+    with data.naming_corrupt_files(source):
+        list(data.evaluation_batches(source, 1, data.pad_crop_transform(8)))
 
 
 # As in `mistakes_layers`; "networks" are all of them, by one example.
@@ -74,8 +93,19 @@ MODEL_MISTAKES = {
             lambda: tiny(input_shape=(32, 32, 3), input_tensor=keras.Input((40, 40, 3))),
             "`input_shape` must be None or the shape of `input_tensor`. Received: input_shape=(32, 32, 3)",
         ),
-        (lambda: tiny(weights="imagenet"), "`weights` must be None or the path of an existing…'imagenet'"),
-        (lambda: tiny(weights=1), "`weights` must be None or the path of an existing… weights=1"),
+        (
+            lambda: tiny("SKNet26", weights="imagenet"),
+            "`weights` must be a file or None for SKNet26… SKNet50",
+        ),
+        (
+            lambda: tiny(weights="image_net"),
+            "`weights` must be None, 'imagenet', 'timm/NAME.TAG' or the path",
+        ),
+        (
+            lambda: tiny(weights="x.pth"),
+            "`weights` must be a .safetensors file, not one of PyTorch's pickles",
+        ),
+        (lambda: tiny(weights=1), "`weights` must be None, 'imagenet', … weights=1"),
         (
             lambda: sk.SKNetSmall(name="a/b"),
             "`name` must be a string and cannot contain character `/`… name=a/b",
@@ -108,6 +138,20 @@ MODEL_MISTAKES = {
             "`model` must be a functional keras.Model, or a Sequential one that is built… model='Sequential'",
         ),
     ],
+    "preprocess_input": [
+        (lambda: sk.preprocess_input(X, "channels_first"), "`data_format` must be 'channels_last'. …_first'"),
+        (lambda: sk.preprocess_input(images(2, 32, 32, 4)), "`x` must be images of shape… x=(2, 32, 32, 4)"),
+        (lambda: sk.preprocess_input(3), "`x` must be images of shape… Received: x='int'"),
+        (
+            lambda: sk.preprocess_input(images(2, 32, 32, 3), std=(1, 0, 1)),
+            "`std` must be as many positive numbers as `mean`. Received: std=(1, 0, 1)",
+        ),
+    ],
+    "decode_predictions": [
+        (lambda: sk.decode_predictions(FLAT), "`preds` must be of shape (images, 1000). Received: preds="),
+        (lambda: sk.decode_predictions([0.1]), "`preds` must be of shape… Received: preds='list'"),
+        (lambda: sk.decode_predictions(images(1, 1000), top=0), "`top` must be an integer of 1 to… top=0"),
+    ],
     "attention_scores": [
         (lambda: sk.attention_scores("net", X), "`model` must be a keras.Model. …model='str'"),
         (lambda: sk.attention_scores(foreign(), X), "`model` must be one with SK units… 'foreign'"),
@@ -119,11 +163,57 @@ MODEL_MISTAKES = {
         (lambda: sk.attention_scores(net(), images(2, 32, 32, 1)), "`images` must be… images=(2, 32, 32, 1)"),
         (lambda: sk.attention_scores(net(), images(32, 32, 3)), "`images` must be… (32, 32, 3)"),
         (lambda: sk.attention_scores(net(), images(0, 32, 32, 3)), "`images` must be… (0, 32, 32, 3)"),
-        (lambda: sk.attention_scores(net(), None), "`images` must be an array or a… ='NoneType'"),
-        (lambda: sk.attention_scores(net(), [X]), "`images` must be an array or a… images='list'"),
+        (lambda: sk.attention_scores(net(), None), "`images` must be an array, arrays (images,… ='NoneType'"),
+        (lambda: sk.attention_scores(net(), [X]), "`images` must be an array, arrays… images='list'"),
         (
             lambda: sk.attention_scores(net(), images(2, 32, 32, 3), batch_size=0),
             "`batch_size` must be… batch_size=0",
+        ),
+    ],
+    "load_timm": [
+        (lambda: sk.load_timm(None, {}), "`model` must be a network of this package. …model='NoneType'"),
+        (lambda: sk.load_timm(foreign(), {}), "`model` must be a network of this package. …='foreign'"),
+        (lambda: sk.load_timm(net(stem_padding="torch"), []), "`tensors` must be a mapping… ='list'"),
+        (
+            lambda: sk.load_timm(net(stem_padding="torch"), {}),
+            "`tensors` must be the weights of the model 'sknet50'… conv1.weight is missing, expected",
+        ),
+    ],
+    "to_timm": [
+        (lambda: sk.to_timm("net"), "`model` must be a network of this package. …model='str'"),
+        (lambda: sk.to_timm(net(stem="cifar")), "`model` must be of stem='imagenet'… stem='cifar'"),
+    ],
+    "in_precision": [
+        (lambda: sk.in_precision(net(), "float16"), "`policy` must be one of ('float32', 'mix…'float16'"),
+        (lambda: sk.in_precision(Subclass(), "mixed_float16"), "`model` must be a functional keras…"),
+    ],
+    "replace_classifier": [
+        (lambda: sk.replace_classifier("net", 5), "`model` must be a functional… one…model='str'"),
+        (lambda: sk.replace_classifier(net(), "ab" * 2), "`class_names` must be…different names"),
+        (lambda: sk.replace_classifier(net(), 0), "`units` must be a positive integer. Received: units=0"),
+    ],
+    "scale_response": [
+        (lambda: sk.scale_response("net", X), "`model` must be a keras.Model. …model='str'"),
+        (lambda: sk.scale_response(foreign(), X), "`model` must be one with SK units… 'foreign'"),
+        (
+            lambda: sk.scale_response(net(), X, (0.5, 1.0)),
+            "`scales` must be two numbers or more, of 1 or more, ascending. …scales=(0.5, 1.0)",
+        ),
+        (lambda: sk.scale_response(net(), X, (1.0,)), "`scales` must be two numbers… scales=(1.0,)"),
+        (lambda: sk.scale_response(net(), X, (2.0, 1.0)), "`scales` must be two… scales=(2.0, 1.0)"),
+        (lambda: sk.scale_response(net(), X, 2.0), "`scales` must be two numbers… scales=2.0"),
+        (
+            lambda: sk.scale_response(net(), images(2, 16, 16, 3)),
+            "`images` must be one image or more of the shape that the model takes… (2, 16, 16, 3)",
+        ),
+        (lambda: sk.scale_response(net(), "folder"), "`images` must be an array, arrays… images='str'"),
+        (
+            lambda: sk.scale_response(net(), (images(2, 32, 32, 3), [0.5, 1.5])),
+            "`dataset` must be one whose labels are numbers of classes, integers… dtype='float64'",
+        ),
+        (
+            lambda: sk.scale_response(net(), images(2, 32, 32, 3), batch_size=0),
+            "`batch_size` must be a positive integer. Received: batch_size=0",
         ),
     ],
     "complexity": [
@@ -273,6 +363,72 @@ MODEL_MISTAKES = {
         (lambda: data.batches(range(9), 0), "`batch_size` must be a positive integer. …batch_size=0"),
         (lambda: data.batches(range(9), 10), "`batch_size` must be no more than the images… batch_size=10"),
         (lambda: data.batches(range(9), 3, epochs=0), "`epochs` must be… Received: epochs=0"),
+        (lambda: data.batches(range(9), 3, shard=(3, 3)), "`shard` must be the number of… shard=(3, 3)"),
+        (lambda: data.batches(range(9), 3, shard=(0, 2)), "`batch_size` must be a multiple of… shard=(0, 2)"),
+        (lambda: data.batches(Files(), 1), "`transform` must be a function… Received: transform=None"),
+    ],
+    "evaluation_batches": [
+        (lambda: data.evaluation_batches(Files(), 0), "`batch_size` must be a positive… batch_size=0"),
+        (lambda: data.evaluation_batches(Files(), 1), "`transform` must be a function… transform=None"),
+    ],
+    "open_source": [
+        (lambda: data.open_source("digit", "test"), "`text` must be 'digits',…(did you mean 'digits'?)…"),
+        (lambda: data.open_source("folder:", "test"), "`text` must be 'digits', … text='folder:'"),
+        (lambda: data.open_source(3, "test"), "`text` must be 'digits', … Received: text=3"),
+        (lambda: data.open_source("digits", "dev"), "`split` must be one of… Received: split='dev'"),
+        (lambda: data.open_source("folder:/no/where", "test"), "`text` must be a folder that exists…"),
+        (lambda: data.open_source("digits", "test", "/tmp"), "`data_dir` must be None but… data_dir='/tmp'"),
+        (lambda: data.open_source("tfds:mnist", "test", "/no"), "`data_dir` must be a folder that exists…"),
+    ],
+    "Subset": [
+        (lambda: data.Subset(Files(), []), "`indices` must be one or more integers… indices=[]"),
+        (lambda: data.Subset(Files(), [1]), "`indices` must be… Received: indices=[1], length=1"),
+        (lambda: data.Subset(Files(), [0.5]), "`indices` must be… Received: indices=[0.5]"),
+        (lambda: data.Subset(Files(), [-1]), "`indices` must be… Received: indices=[-1]"),
+    ],
+    "split_source": [
+        (lambda: data.split_source(Files(), 1), "`held_out` must be a number of… held_out=1, length=1"),
+        (lambda: data.split_source(Files(), 0.1), "`held_out` must be… Received: held_out=0.1, length=1"),
+        (lambda: data.split_source(Files(), "1"), "`held_out` must be… Received: held_out='1'"),
+        (lambda: data.split_source(Files(), 1, seed=-1), "`seed` must be… Received: seed=-1"),
+    ],
+    "training_transform": [
+        (lambda: data.training_transform(0), "`size` must be a positive integer or… size=0"),
+        (lambda: data.training_transform(8, scale=(0, 1)), "`scale` must be two rising… scale=(0, 1)"),
+        (lambda: data.training_transform(8, scale=(0.5, 2)), "`scale` must be two rising… scale=(0.5, 2)"),
+        (lambda: data.training_transform(8, ratio=1), "`ratio` must be two rising… Received: ratio=1"),
+        (lambda: data.training_transform(8, ratio=(2, 1)), "`ratio` must be… Received: ratio=(2, 1)"),
+        (lambda: data.training_transform(8, interpolation="area"), "`interpolation` must be one of…'area'"),
+    ],
+    "pad_crop_transform": [
+        (lambda: data.pad_crop_transform((8,)), "`size` must be a positive integer or a… size=(8,)"),
+        (lambda: data.pad_crop_transform(8, padding=-1), "`padding` must be… Received: padding=-1"),
+    ],
+    "center_crop_transform": [
+        (lambda: data.center_crop_transform(0, 8), "`resize` must be… Received: resize=0"),
+        (lambda: data.center_crop_transform(8, 9), "`crop` must be no more than `resize`. …crop=(9, 9)"),
+        (lambda: data.center_crop_transform(8, 8, "area"), "`interpolation` must be one of…'area'"),
+    ],
+    "Augmentation": [
+        (lambda: data.Augmentation(mixup=2), "`mixup` must be a number from 0 to 1. Received: mixup=2"),
+        (lambda: data.Augmentation(rand_augment=True), "`rand_augment` must be… rand_augment=True"),
+        (lambda: data.Augmentation(erasing=NAN), "`erasing` must be… Received: erasing=nan"),
+        (lambda: data.Augmentation(cutmix="1"), "`cutmix` must be… Received: cutmix='1'"),
+    ],
+    "find_corrupt": [
+        (lambda: data.find_corrupt(Files(), ["0"]), "`indices` must be integers from 0… indices=['0']"),
+        (lambda: data.find_corrupt(Files(), [1]), "`indices` must be… Received: indices=[1], length=1"),
+    ],
+    "skip_corrupt": [
+        (lambda: data.skip_corrupt(Files()), "`source` must be of images… reason='is empty'"),
+    ],
+    "naming_corrupt_files": [
+        (lambda: read(Files()), "`source` must be of images that can be read. …'element 0', which is empty"),
+    ],
+    "check_sizes": [
+        (lambda: data.check_sizes(data.Digits(), 33), "`size` must be no more than… image=(32, 32)"),
+        (lambda: data.check_sizes(data.Digits(), "3"), "`size` must be a positive… Received: size='3'"),
+        (lambda: data.check_sizes(data.Digits(), 3, 0), "`sample` must be a positive… sample=0"),
     ],
     "decode": [
         (lambda: data.decode(3), "`contents` must be the bytes of one file. Received: contents='int32'"),

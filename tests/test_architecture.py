@@ -7,23 +7,27 @@ PACKAGE = Path(__file__).resolve().parent.parent / "keras_sknet"
 FLOORS = {
     "validation": -1,  # the wording of errors
     "extras": -1,  # and of missing packages
+    "files": -0.5,
     "ops": 0,
     "layers": 1,
-    "weights": 1,
+    "weights": 1.5,  # of the layers, for the models
     "models": 2,
     "complexity": 2,
     "data": 2,
     "training": 3,
     "export": 3,
+    "evaluation": 3,
     "analysis": 3,
     "integrations": 3,
     "": 4,  # keras_sknet/__init__.py, the public names
     "cli": 5,
     "__main__": 6,
 }
-TENSORFLOW_FREE = ("ops", "layers", "models", "complexity")
+TENSORFLOW_FREE = ("ops", "layers", "weights", "models", "complexity")
 HEAVY = (
-    *("matplotlib", "sklearn", "tensorflow_datasets", "keras_cv", "keras_hub"),
+    *("matplotlib", "jinja2", "sklearn", "tqdm", "tensorflow_datasets"),
+    *("keras_cv", "keras_hub", "zeromodels"),
+    *("huggingface_hub", "safetensors"),
     *("ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
 )
 PRIVATE = (

@@ -54,6 +54,7 @@ for layer, shape in [
     (keras_sknet.ResNeXtBottleneck(8, 4, cardinality=2), (2, 8, 8, 8)),
     (keras_sknet.SEBottleneck(16, 4, strides=2, cardinality=2), (2, 4, 4, 16)),
     (keras_sknet.SKBottleneck(16, 4, strides=2, **block), (2, 4, 4, 16)),
+    (keras_sknet.SKBasicBlock(16, 4, strides=2), (2, 4, 4, 16)),
     (keras_sknet.ImageNormalization((0.5,) * 8, (0.5,) * 8), (2, 8, 8, 8)),
 ]:
     assert tuple(layer(features, training=True).shape) == layer.compute_output_shape((2, 8, 8, 8)) == shape

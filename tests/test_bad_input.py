@@ -114,9 +114,7 @@ def test_a_damaged_weights_file_is_refused(suffix, folder):
         path = folder / f"{damage}{suffix}"
         with pytest.raises(ValueError) as caught:
             tiny(depths=(1, 1, 2), weights=path)
-        assert "`weights` must be an undamaged file that fits the model 'sknet50'" in str(caught.value), (
-            damage
-        )
+        assert "`weights` must be an undamaged file " in str(caught.value), damage
         assert f"weights={path!r}" in str(caught.value) and len(str(caught.value)) < 900
 
 
@@ -124,10 +122,6 @@ def test_a_damaged_weights_file_is_refused(suffix, folder):
 @pytest.mark.parametrize(
     "options, text",
     [
-        (
-            {"classes": 6},
-            "must be an undamaged file that fits the model 'sknet50' as built: its layers, `classes`",
-        ),
         ({"depths": (1, 2, 1)}, "must be an undamaged file that fits"),
         ({"depths": (1, 1, 3)}, "must be an undamaged file that fits"),
         ({"depths": (1, 1, 1)}, "must be a file with no more weights than the model 'sknet50' has"),
@@ -155,14 +149,15 @@ def test_a_weights_file_may_have_the_top_that_is_not_wanted(suffix, folder):
 @pytest.mark.parametrize(
     "file, requirement",
     [
-        ("missing.keras", "None or the path of an existing .weights.h5 or .keras file"),
-        ("", "None or the path of an existing .weights.h5 or .keras file"),
-        ("net.h5", "a file whose name ends in .weights.h5 or .keras"),
-        ("net.keras.txt", "a file whose name ends in .weights.h5 or .keras"),
-        ("net.weights.npz", "a file whose name ends in .weights.h5 or .keras"),
+        ("missing.keras", "None, 'imagenet', 'timm/NAME.TAG' or the path of an existing .safetensors, "),
+        ("", "None, 'imagenet', 'timm/NAME.TAG' or the path of an existing .safetensors, "),
+        ("net.h5", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
+        ("net.keras.txt", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
+        ("net.weights.npz", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
     ],
 )
 def test_a_path_that_is_no_weights_file_is_refused(file, requirement, folder):
     with pytest.raises(ValueError) as caught:
         tiny(weights=folder / file)
-    assert f"`weights` must be {requirement}. Received: weights=" in str(caught.value)
+    assert f"`weights` must be {requirement}" in str(caught.value)
+    assert f"Received: weights={folder / file!r}" in str(caught.value)

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 import keras_sknet
-from keras_sknet import data, export, layers, models, ops, training, validation
+from keras_sknet import analysis, data, evaluation, export, layers, models, ops, training, validation
 from keras_sknet.analysis.figures import attention_by_scale
+from keras_sknet.integrations.keras_cv import SKNetBackbone
 
 README = Path(keras_sknet.__file__).resolve().parent.parent / "README.md"
-MODULES = (keras_sknet, layers, models, ops, export, data, training)
+MODULES = (keras_sknet, layers, models, ops, export, data, training, evaluation, analysis)
 NETWORKS = {name for name in vars(models) if name[0].isupper()}
 # In the order of the template.
 SECTIONS = ["Args", "Input shape", "Output shape", "Returns", "Yields", "Raises", "Example", "Reference"]
-SLOW = ("SKNet101", "ResNeXt101", "SENet101", "fit")
+SLOW = ("SKNet101", "ResNeXt101", "SENet101", "CBAMResNeXt101", "BAMResNeXt101", "fit")
 
 
 def public_objects():
@@ -35,7 +36,7 @@ def public_objects():
     assert all(value.__module__.startswith("keras_sknet.") for value in found.values())
     for layer in (layers.SelectiveKernel, layers.SKBottleneck):
         found[f"{layer.__name__}.attention"] = layer.attention
-    return {**found, "attention_by_scale": attention_by_scale}
+    return {**found, "attention_by_scale": attention_by_scale, "SKNetBackbone": SKNetBackbone}
 
 
 PUBLIC = public_objects()

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+def test_transfer_compares(tmp_path):
+    options = ["--epochs", "1", "--seeds", "1", "--output", tmp_path / "out"]
+    process = subprocess.run(
+        [sys.executable, ROOT / "examples" / "transfer.py", *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert re.search(r"^seed 0: transfer \d+\.\d%, scratch \d+\.\d%$", process.stdout, re.M)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"base-0", "transfer-0", "scratch-0"}
 
 
 @pytest.mark.slow

@@ -15,9 +15,10 @@ import keras_sknet
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONAL = (
     *("sklearn", "matplotlib", "ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
-    *("jax", "torch", "tensorflow_datasets", "keras_cv"),
+    *("jax", "torch", "tensorflow_datasets", "keras_cv", "huggingface_hub", "safetensors", "jinja2", "tqdm"),
 )
-EXTRAS = {"train", "litert", "onnx", "openvino", "serve", "test", "cv", "tfds", "gpu"}
+DATA = ("py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja")
+EXTRAS = {"train", "litert", "onnx", "openvino", "serve", "test", "pretrained", "tables", "cv", "tfds", "gpu"}
 
 
 def run(*command, cwd):
@@ -80,7 +81,7 @@ def test_wheel_holds_the_package_and_nothing_else(built):
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         text = archive.read(metadata).decode()
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_sknet").rglob("*.py")}
-    assert held == modules | {"keras_sknet/py.typed"}
+    assert held == modules | {f"keras_sknet/{name}" for name in DATA}
     assert f"\nVersion: {keras_sknet.__version__}\n" in text
     assert set(re.findall(r"^Provides-Extra: (\S+)$", text, re.MULTILINE)) == EXTRAS
 

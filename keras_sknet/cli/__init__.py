@@ -5,10 +5,10 @@ import gc
 import sys
 
 import keras_sknet
-from keras_sknet.cli import export, predict, train, verify
+from keras_sknet.cli import analyze, convert, evaluate, export, finetune, predict, tables, train, verify
 from keras_sknet.cli.errors import CommandError, Stopped
 
-COMMANDS = (train, export, predict, verify)
+COMMANDS = (train, finetune, evaluate, analyze, convert, export, predict, verify, tables)
 
 
 class _Parser(argparse.ArgumentParser):

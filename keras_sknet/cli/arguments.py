@@ -14,6 +14,11 @@ def positive_number(text):
     return _number(text, float, lambda value: 0 < value < math.inf, "a number above 0")
 
 
+def fraction(text):
+    """A number from 0 to below 1."""
+    return _number(text, float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+
+
 def seed(text):
     """A whole number that Keras takes as a seed."""
     return _number(text, int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295")

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from keras_sknet.cli.arguments import positive_integer
+from keras_sknet.cli.calibration import calibration_images, evenly
 from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.images import read_images
 from keras_sknet.cli.models import load_model
@@ -18,7 +17,6 @@ from keras_sknet.training import GentleInterrupt
 
 QUANTIZE = ("float16", "dynamic", "int8")
 SUFFIXES = (".jpg", ".jpeg", ".png")
-CALIBRATION = 300
 
 
 class Format(NamedTuple):
@@ -105,16 +103,10 @@ def run(arguments):
     print(report)
 
 
-def calibration_digits():
-    """Some of the digits that `keras-sknet train` trains on, to calibrate with."""
-    digits = Digits("train")
-    return np.stack([digits.render(index) for index in _evenly(range(len(digits)))])
-
-
 def _images(data, model):
     """Images to calibrate with: as many of a folder or of the digits as are of use, evenly chosen."""
     if data == "digits":
-        return calibration_digits()
+        return calibration_images(Digits("train"), None)
     found = Path(data).rglob("*") if Path(data).is_dir() else ()
     files = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
     if not files:
@@ -123,8 +115,4 @@ def _images(data, model):
         transform = evaluation_transform(model)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    return read_images(_evenly(files), transform)
-
-
-def _evenly(items):
-    return items[:: -(-len(items) // CALIBRATION)]
+    return read_images(evenly(files), transform)

@@ -3,10 +3,12 @@
 import math
 
 from keras_sknet.layers import ImageNormalization
+from keras_sknet.layers.preprocessing import INTERPOLATIONS
 from keras_sknet.ops._private import flatten_layers
-from keras_sknet.validation import positive_pair, require
+from keras_sknet.validation import one_of, positive_pair, require
 
 SIZE = 224
+JPEG_HEAD = b"\xff\xd8\xff"
 # What TensorFlow calls the kernels; "nearest" has none.
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic", "lanczos3": "lanczos3", "lanczos5": "lanczos5"}
 
@@ -67,7 +69,7 @@ def is_image_file(contents):
     def starts_with(head):
         return tf.equal(tf.strings.substr(contents, 0, len(head)), head)
 
-    return tf.logical_or(starts_with(b"\xff\xd8\xff"), starts_with(b"\x89PNG\r\n\x1a\n"))
+    return tf.logical_or(starts_with(JPEG_HEAD), starts_with(b"\x89PNG\r\n\x1a\n"))
 
 
 def evaluation_transform(model, size=SIZE):
@@ -85,8 +87,10 @@ def evaluation_transform(model, size=SIZE):
             to `224`.
 
     Returns:
-        Function of a tensor `(height, width, 3)`, values 0–255 of any dtype, that returns one of the model's
-        height and width: float32, not rounded, clipped to 0–255. Its attribute `shape` is this shape.
+        Function of an image, which is a tensor `(height, width, 3)`, values 0–255 of any dtype, or the bytes
+        of a JPEG or PNG file. It returns one of the model's height and width: float32, not rounded, clipped
+        to 0–255. Its attribute `shape` is this shape. It takes a key, as transforms for training do, and
+        ignores it.
 
     Raises:
         ValueError: if the model does not take such images, or `size` is no size.
@@ -105,12 +109,52 @@ def evaluation_transform(model, size=SIZE):
     settings = found[0] if found else ImageNormalization()
     # As timm's: 224 / 0.95 is 235.
     box = tuple(math.floor(side / settings.crop_fraction) for side in (height, width))
+    return center_crop_transform(box, (height, width), settings.interpolation)
 
-    def transform(image):
-        return _resize_and_crop(image, box, (height, width), settings.interpolation)
 
-    transform.shape = (height, width, 3)
+def center_crop_transform(resize, crop, interpolation="bicubic"):
+    """Makes the function that resizes an image and cuts out its centre, as `evaluation_transform` does.
+
+    It is for sizes that are not the model's own, such as 256 and 224 for a model that tells others.
+
+    Args:
+        resize: Integer, what the shorter side becomes; or a pair, the height and width of a box that the
+            resized image just covers.
+        crop: Integer or pair of them, the height and width of the result, no more than `resize`.
+        interpolation: As in `ImageNormalization`. Defaults to `"bicubic"`.
+
+    Returns:
+        Function like that of `evaluation_transform`.
+
+    Raises:
+        ValueError: for an argument that cannot work.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import center_crop_transform
+
+    transform = center_crop_transform(256, 224)
+    image = transform(np.zeros((480, 640, 3), "uint8"))  # (224, 224, 3)
+    ```
+    """
+    box, crop = positive_pair("resize", resize), positive_pair("crop", crop)
+    require(crop[0] <= box[0] and crop[1] <= box[1], "crop", "no more than `resize`", crop=crop, resize=box)
+    one_of("interpolation", interpolation, INTERPOLATIONS)
+
+    def transform(image, key=None):
+        return _resize_and_crop(pixels(image), box, crop, interpolation)
+
+    transform.shape = (*crop, 3)
     return transform
+
+
+def pixels(image):
+    """Returns an image as a tensor of pixels, decoded where it is the bytes of a file."""
+    import tensorflow as tf
+
+    image = tf.convert_to_tensor(image)
+    return decode(image) if image.dtype == tf.string else image
 
 
 def takes_images(model):
@@ -136,7 +180,6 @@ def _resize_and_crop(image, box, crop, interpolation):
     """Scales `image` until it just covers `box`, and cuts `crop` out of its centre."""
     import tensorflow as tf
 
-    image = tf.convert_to_tensor(image)
     shape = tf.shape(image, tf.int64)
     height, width = shape[0], shape[1]
     # One side fits exactly, the other is as long or longer.

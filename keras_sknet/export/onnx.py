@@ -1,6 +1,5 @@
 """ONNX, as ONNX Runtime and many others run it."""
 
-from keras_sknet.export.atomic import appearing_whole
 from keras_sknet.export.inference import (
     folded,
     inference_archive,
@@ -14,6 +13,7 @@ from keras_sknet.export.runtimes import quiet
 from keras_sknet.export.saved_model import compiled_by_xla
 from keras_sknet.export.verify import verified
 from keras_sknet.extras import import_extra
+from keras_sknet.files import appearing_whole
 from keras_sknet.validation import require
 
 OPSET = 17

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from keras_sknet.data.transforms import SIZE, input_size, takes_images
-from keras_sknet.export.atomic import appearing_whole
 from keras_sknet.export.inference import (
     folded,
     inference_archive,
@@ -18,6 +17,7 @@ from keras_sknet.export.metadata import metadata
 from keras_sknet.export.signatures import add_image_signatures
 from keras_sknet.export.verify import verified
 from keras_sknet.export.warmup import write_warmup_requests
+from keras_sknet.files import appearing_whole
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import positive_integer, require
 

@@ -3,7 +3,6 @@
 import re
 
 from keras_sknet.export.associated import append_files
-from keras_sknet.export.atomic import appearing_whole
 from keras_sknet.export.inference import (
     inference_archive,
     require_exportable,
@@ -13,6 +12,7 @@ from keras_sknet.export.inference import (
 )
 from keras_sknet.export.quantize import check_quantization, configure, softmax_in_float
 from keras_sknet.export.verify import verified
+from keras_sknet.files import appearing_whole
 from keras_sknet.validation import positive_integer, require
 
 # In the converter's message: the place in the model, and the operation.

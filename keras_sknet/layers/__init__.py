@@ -1,10 +1,15 @@
 """The Keras layers, one idea a file."""
 
+from keras_sknet.layers.bam import BAM as BAM
+from keras_sknet.layers.bam import BAMBottleneck as BAMBottleneck
+from keras_sknet.layers.basic_block import SKBasicBlock as SKBasicBlock
 from keras_sknet.layers.batch_normalization import BatchNormalization as BatchNormalization
 from keras_sknet.layers.bottleneck import Bottleneck as Bottleneck
 from keras_sknet.layers.bottleneck import ResNeXtBottleneck as ResNeXtBottleneck
 from keras_sknet.layers.bottleneck import SEBottleneck as SEBottleneck
 from keras_sknet.layers.bottleneck import SKBottleneck as SKBottleneck
+from keras_sknet.layers.cbam import CBAM as CBAM
+from keras_sknet.layers.cbam import CBAMBottleneck as CBAMBottleneck
 from keras_sknet.layers.classifier import Classifier as Classifier
 from keras_sknet.layers.conv_norm_act import ConvNormAct as ConvNormAct
 from keras_sknet.layers.gates import SqueezeExcite as SqueezeExcite

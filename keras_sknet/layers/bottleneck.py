@@ -13,9 +13,9 @@ from keras_sknet.validation import image_shape, positive_integer, positive_pair,
 class Bottleneck(Foldable):
     """1×1 reduce, a spatial layer, 1×1 expand, a gate or none; added to the shortcut, then ReLU.
 
-    The base of the blocks: a subclass makes the spatial layer (which takes the stride) and the gate. The
-    shortcut is the input itself, or a strided 1×1 convolution with batch normalization where the shapes
-    differ.
+    The base of the blocks: a subclass makes the spatial layer (which takes the stride), and may make another
+    gate, or other layers around. The shortcut is the input itself, or a strided 1×1 convolution with batch
+    normalization where the shapes differ.
 
     Args:
         filters: Integer, output channels.
@@ -55,18 +55,26 @@ class Bottleneck(Foldable):
         self.filters = positive_integer("filters", filters)
         self.width = positive_integer("width", width)
         self.strides = positive_pair("strides", strides)
-        self.reduce = ConvNormAct(self.width, 1, name="reduce", **self.inherited)
-        self.expand = ConvNormAct(self.filters, 1, activation=None, name="expand", **self.inherited)
+        self.reduce = self.make_reduce()
+        self.expand = self.make_expand()
         self.spatial = self.make_spatial()
         self.gate = self.make_gate()
         self.shortcut = None
 
+    def make_reduce(self):
+        """Returns the layer in front of the spatial one, or `None`."""
+        return ConvNormAct(self.width, 1, name="reduce", **self.inherited)
+
+    def make_expand(self):
+        """Returns the layer behind the spatial one: `filters` channels, no activation."""
+        return ConvNormAct(self.filters, 1, activation=None, name="expand", **self.inherited)
+
     def make_spatial(self):
-        """Returns the layer between the two 1×1 convolutions: `width` channels, this block's strides."""
+        """Returns the layer between these two: `width` channels, this block's strides."""
         raise NotImplementedError(f"{type(self).__name__} must define `make_spatial`")
 
     def make_gate(self):
-        """Returns the layer behind the second 1×1 convolution, or `None`."""
+        """Returns the layer behind the expanding one, or `None`."""
         return None
 
     def build(self, input_shape):
@@ -82,7 +90,7 @@ class Bottleneck(Foldable):
                 shape = layer.compute_output_shape(shape)
 
     def call(self, inputs, training=None):
-        x = self.reduce(inputs, training=training)
+        x = inputs if self.reduce is None else self.reduce(inputs, training=training)
         x = self.spatial(x, training=training)
         x = self.expand(x, training=training)
         if self.gate is not None:
@@ -91,7 +99,7 @@ class Bottleneck(Foldable):
         return ops.relu(x + shortcut)
 
     def compute_output_shape(self, input_shape):
-        shape = self.reduce.compute_output_shape(input_shape)
+        shape = input_shape if self.reduce is None else self.reduce.compute_output_shape(input_shape)
         return (*self.spatial.compute_output_shape(shape)[:-1], self.filters)
 
     def get_config(self):
@@ -195,7 +203,7 @@ class SEBottleneck(ResNeXtBottleneck):
         super().__init__(filters, width, strides, cardinality, **kwargs)
 
     def make_gate(self):
-        return SqueezeExcite(self.reduction, dtype=self.dtype_policy, name="gate")
+        return SqueezeExcite(self.reduction, dtype=self.dtype_policy, trainable=self.trainable, name="gate")
 
     def get_config(self):
         return {**super().get_config(), "reduction": self.reduction}
@@ -213,6 +221,7 @@ class SKBottleneck(Bottleneck):
         reduction: Integer r of the SK unit. Defaults to `16`.
         min_units: Integer L of the SK unit. Defaults to `32`.
         use_attention: Boolean. `False` adds the branches up without selection. Defaults to `True`.
+        split_input: Boolean. `True` hands each branch its own share of the channels. Defaults to `False`.
         **kwargs: `folded` of `ConvNormAct`; `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Input shape:
@@ -248,6 +257,7 @@ class SKBottleneck(Bottleneck):
         reduction=16,
         min_units=32,
         use_attention=True,
+        split_input=False,
         **kwargs,
     ):
         width = positive_integer("width", width)
@@ -256,6 +266,7 @@ class SKBottleneck(Bottleneck):
             "reduction": reduction,
             "min_units": min_units,
             "use_attention": use_attention,
+            "split_input": split_input,
         }
         super().__init__(filters, width, strides, **kwargs)
 
@@ -280,7 +291,7 @@ class SKBottleneck(Bottleneck):
         inputs = ops.convert_to_tensor(inputs)
         if not self.built:
             self.build(inputs.shape)
-        return self.spatial.attention(self.reduce(inputs, training=False))
+        return self.spatial.attention(inputs if self.reduce is None else self.reduce(inputs, training=False))
 
     def get_config(self):
         unit = self.spatial.get_config()

@@ -6,14 +6,14 @@ from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.validation import activation_function, image_shape
 
 
-def batch_norm(dtype, name="norm"):
+def batch_norm(dtype, trainable):
     """Batch normalization as every layer of these networks has it."""
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, trainable=trainable, name="norm")
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
 class ConvNormAct(Foldable):
-    """Convolution without bias, batch normalization, activation: the atom of all networks here.
+    """Convolution, batch normalization, activation: the atom of all networks here.
 
     Padding is symmetric, weights start as in He et al., batch normalization has momentum 0.9 and
     epsilon 1e-5.
@@ -25,6 +25,8 @@ class ConvNormAct(Foldable):
         dilation_rate: Integer or pair. Defaults to `1`.
         groups: Integer, groups of the convolution. Defaults to `1`.
         activation: Activation function or name, or `None`. Defaults to `"relu"`.
+        use_bias: Boolean, whether the convolution has a bias although batch normalization takes it out
+            again. Defaults to `False`.
         folded: Boolean. `True`: the convolution has a bias and no batch normalization follows it, as
             `keras_sknet.fold_batch_norm` makes it. Defaults to `False`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
@@ -50,21 +52,31 @@ class ConvNormAct(Foldable):
     """
 
     def __init__(
-        self, filters, kernel_size, strides=1, dilation_rate=1, groups=1, activation="relu", **kwargs
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        dilation_rate=1,
+        groups=1,
+        activation="relu",
+        use_bias=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        self.use_bias = bool(use_bias)
         self.conv = GroupedConv2D(
             filters,
             kernel_size,
             strides=strides,
             dilation_rate=dilation_rate,
             groups=groups,
-            use_bias=self.folded,
+            use_bias=self.folded or self.use_bias,
             kernel_initializer="he_normal",
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="conv",
         )
-        self.norm = None if self.folded else batch_norm(self.dtype_policy)
+        self.norm = None if self.folded else batch_norm(self.dtype_policy, self.trainable)
         self.activation = activation_function("activation", activation)
 
     def build(self, input_shape):
@@ -91,4 +103,5 @@ class ConvNormAct(Foldable):
             "dilation_rate": self.conv.dilation_rate,
             "groups": self.conv.groups,
             "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
         }

@@ -17,7 +17,8 @@ class Foldable(keras.layers.Layer):
     @property
     def inherited(self):
         """The arguments that the layers inside have from this one."""
-        return {"dtype": self.dtype_policy, "folded": self.folded}
+        # Keras hands `trainable` down when it is set, not when a config is read.
+        return {"dtype": self.dtype_policy, "trainable": self.trainable, "folded": self.folded}
 
     def get_config(self):
         return {**super().get_config(), "folded": self.folded}

@@ -42,9 +42,16 @@ class SqueezeExcite(keras.layers.Layer):
         channels = shape[-1]
         units = max(channels // self.reduction, 1)
         self.squeeze = keras.layers.Dense(
-            units, "relu", kernel_initializer="he_normal", dtype=self.dtype_policy, name="squeeze"
+            units,
+            "relu",
+            kernel_initializer="he_normal",
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="squeeze",
         )
-        self.excite = keras.layers.Dense(channels, "sigmoid", dtype=self.dtype_policy, name="excite")
+        self.excite = keras.layers.Dense(
+            channels, "sigmoid", dtype=self.dtype_policy, trainable=self.trainable, name="excite"
+        )
         self.squeeze.build((shape[0], channels))
         self.excite.build((shape[0], units))
 

@@ -122,14 +122,16 @@ class SelectiveKernel(Foldable):
                 use_bias=self.folded,
                 kernel_initializer="he_normal",
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name="squeeze",
             )
-            self.norm = None if self.folded else batch_norm(self.dtype_policy)
+            self.norm = None if self.folded else batch_norm(self.dtype_policy, self.trainable)
             self.projection = keras.layers.Dense(
                 len(self.branches) * self.filters,
                 use_bias=False,
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name="projection",
             )
 

@@ -1,10 +1,12 @@
 """The trunk that all networks share: a stem, stages of blocks, a head, as a plain functional model."""
 
+import functools
+
 import keras
 
 from keras_sknet.layers import Classifier, ImageNormalization, Stem
 from keras_sknet.layers.classifier import standardize_class_names
-from keras_sknet.models.weights_file import load_weights_file
+from keras_sknet.models.pretrained import open_weights
 from keras_sknet.validation import (
     activation_function,
     is_positive_integer,
@@ -19,6 +21,7 @@ MIN_SIZE = 32
 
 def residual_network(
     make_block,
+    function,
     include_top=True,
     weights=None,
     input_tensor=None,
@@ -35,12 +38,13 @@ def residual_network(
     filters=(256, 512, 1024, 2048),
     stem="imagenet",
     stem_filters=64,
-    stem_padding="same",
+    stem_padding=None,
 ):
     """Builds a residual network of any block; `SKNet50` documents the other arguments.
 
     Args:
         make_block: Callable `(filters, width, strides, stage, block)` that returns a layer.
+        function: Name of the network's function, of which weights may be published.
 
     Returns:
         A functional `keras.Model`.
@@ -49,13 +53,18 @@ def residual_network(
     _check_head(include_top, pooling, classes, classifier_activation, class_names)
     one_of("stem", stem, ("imagenet", "cifar"))
     positive_integer("stem_filters", stem_filters)
-    one_of("stem_padding", stem_padding, ("same", "torch"))
+    one_of("stem_padding", stem_padding, (None, "same", "torch"))
     inputs = _image_input(input_tensor, input_shape, include_top, include_preprocessing)
+
+    opened = open_weights(weights, function)
+    settings = opened.settings
+    if class_names is None and settings.class_names and len(settings.class_names) == classes:
+        class_names = settings.class_names
 
     x = inputs
     if include_preprocessing:
-        x = ImageNormalization(name="normalization")(x)
-    x = Stem(stem_filters, stem, stem_padding, name="stem")(x)
+        x = ImageNormalization(**settings.normalization, name="normalization")(x)
+    x = Stem(stem_filters, stem, stem_padding or settings.stem_padding, name="stem")(x)
     for stage, depth in enumerate(depths, FIRST_STAGE):
         for block in range(1, depth + 1):
             strides = 2 if block == 1 and stage > FIRST_STAGE else 1
@@ -74,7 +83,21 @@ def residual_network(
         inputs = sources[0] if len(sources) == 1 else sources
     model = keras.Model(inputs, x, name=name)
     if weights is not None:
-        load_weights_file(model, weights, include_top)
+        published = functools.partial(
+            residual_network,
+            make_block,
+            function,
+            name=name,
+            depths=depths,
+            widths=widths,
+            filters=filters,
+            stem=stem,
+            stem_filters=stem_filters,
+            stem_padding="torch",
+        )
+        # What the user put in front is not of the weights.
+        network = model if input_tensor is None else keras.Model(input_tensor, x, name=name)
+        opened.load(network, include_top, published)
     return model
 
 

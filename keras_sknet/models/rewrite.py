@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_sknet.layers import BatchNormalization, ConvNormAct, GroupedConv2D, SelectiveKernel
+from keras_sknet.layers import BAM, BatchNormalization, ConvNormAct, GroupedConv2D, SelectiveKernel
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.models.rebuild import copy_own_weights, is_graph, rebuild_layer, rebuild_model
 from keras_sknet.ops._private import flatten_layers, graph_nodes
@@ -190,7 +190,7 @@ def _norms_inside(layer):
     for inner in flatten_layers(layer):
         if isinstance(inner, ConvNormAct) and not inner.folded:
             norms[id(inner.conv)] = inner.norm
-        elif isinstance(inner, SelectiveKernel) and inner.has_attention and not inner.folded:
+        elif isinstance(inner, (BAM, SelectiveKernel)) and getattr(inner, "norm", None) is not None:
             norms[id(inner.squeeze)] = inner.norm
     return norms
 

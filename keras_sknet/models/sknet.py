@@ -5,14 +5,18 @@ import functools
 from keras_sknet.layers import K3, K5, SKBottleneck
 from keras_sknet.models.network import network
 
-sk_network = functools.partial(
-    network,
-    SKBottleneck,
-    block_arguments="""branches: Sequence of `Branch`, the kernels that every SK unit selects from; their
+SK_ARGUMENTS = """branches: Sequence of `Branch`, the kernels that every SK unit selects from; their
             groups are the cardinality. Defaults to `{branches}`.
         reduction: Integer r of the SK units. Defaults to `{reduction}`.
         min_units: Integer L of the SK units. Defaults to `{min_units}`.
-        use_attention: Boolean. `False` adds the branches up without selection. Defaults to `True`.""",
+        use_attention: Boolean. `False` adds the branches up without selection. Defaults to `True`.
+        split_input: Boolean. `True` hands each branch its own share of the channels. Defaults to
+            `{split_input}`."""
+
+sk_network = functools.partial(
+    network,
+    SKBottleneck,
+    block_arguments=SK_ARGUMENTS,
     reference="Section 3.2, Tables 1, 6 and 7 of [Selective Kernel Networks](https://arxiv.org/abs/1903.06586).",
 )
 

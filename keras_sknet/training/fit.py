@@ -1,79 +1,159 @@
-import math
+import contextlib
+import dataclasses
+from pathlib import Path
 
 import keras
 
-from keras_sknet.data import batches
-from keras_sknet.training.checkpoint import BestCheckpoint
+from keras_sknet.data import batches, evaluation_batches, evaluation_transform, naming_corrupt_files
+from keras_sknet.data.transforms import input_size
+from keras_sknet.layers import ImageNormalization
+from keras_sknet.training.best import keep_model
 from keras_sknet.training.interrupt import GentleInterrupt
+from keras_sknet.training.loop import Loop
+from keras_sknet.training.progress import ProgressBar
+from keras_sknet.training.strategy import strategy_scope
+from keras_sknet.validation import whole_number
+
+MODEL = "model.keras"
+CHECKPOINTS = "checkpoints"
+LOGS = "tensorboard"
 
 
-def fit(model, source, validation, recipe, checkpoint, *, seed=0, verbose=1):
+def fit(
+    model,
+    source,
+    validation,
+    recipe,
+    output,
+    *,
+    seed=0,
+    settings=None,
+    callbacks=(),
+    checkpoint_seconds=300,
+    verbose=True,
+):
     """Trains a model by a recipe; the best one by validation loss is kept in a file.
 
-    On the CPU the same seeds (this one and Keras', from which the model starts) give the same weights.
+    It can be killed at any moment: called again in the same way it goes on where its last checkpoint is,
+    and ends with the same weights as if nothing had happened, on the CPU to the bit. On the CPU the
+    same seeds (this one and Keras', from which the model starts) give the same weights.
 
     Args:
-        model: `keras.Model` that ends in a softmax.
+        model: `keras.Model` that ends in a softmax or in logits. Made in the scope of a
+            `tf.distribute.MirroredStrategy`, it is trained on its devices, each with a part of every batch.
         source: What to train on, as `keras_sknet.data.batches` takes it.
-        validation: Source with `arrays()`, to choose the best epoch by.
-        recipe: `Recipe`.
-        checkpoint: Path of the `.keras` file.
+        validation: Source to choose the best epoch by. Every element counts once.
+        recipe: `Recipe`. With a `crop`, images of validation are resized and cropped as the model remembers.
+        output: Path of an existing folder for `model.keras`, the best model, and `checkpoints`.
         seed: Integer, 0 or more, of order and augmentation. Defaults to `0`.
-        verbose: As in `keras.Model.fit`. Defaults to `1`, a progress bar.
+        settings: Dictionary of what else makes the training, which JSON can hold. A checkpoint of other
+            settings is refused. Defaults to `None`.
+        callbacks: Sequence of `keras.callbacks.Callback`. Defaults to none.
+        checkpoint_seconds: Float, how often to write a checkpoint within an epoch. Defaults to `300`.
+        verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch. Defaults
+            to `True`.
 
     Returns:
         List of a dictionary for each epoch (`epoch`, counted from 1, `loss`, `accuracy`, `val_loss`,
-        `val_accuracy`), and the number of the best epoch.
+        `val_accuracy`, `learning_rate`), and the number of the best epoch.
 
     Raises:
-        ValueError: for an argument that cannot work.
+        ValueError: for an argument that cannot work, checkpoints of another training in the folder, or an
+            image that cannot be read.
         RuntimeError: if the loss stops being finite. The best model until then is kept.
-        OSError: if the file cannot be written.
-        KeyboardInterrupt: after Ctrl-C, when the step has ended. The best model until then is kept.
+        OSError: if a file cannot be written. The last checkpoint is kept.
+        KeyboardInterrupt: after Ctrl-C, when the step has ended and a checkpoint is written.
 
     Example:
 
     ```python
+    from pathlib import Path
+
     from keras_sknet.data import Digits
     from keras_sknet.training import Recipe, fit
 
+    Path("run").mkdir()
     recipe = Recipe(epochs=1, batch_size=1300, learning_rate=0.01)
     history, best = fit(
-        keras_sknet.SKNetSmall(), Digits("train", scales=(2.0,)), Digits("validation"), recipe, "model.keras"
+        keras_sknet.SKNetSmall(), Digits("train", scales=(2.0,)), Digits("validation"), recipe, "run"
     )
     ```
     """
+    output = Path(output)
+    whole_number("seed", seed)
+    steps = recipe.steps(len(source))
     classes = len(source.class_names)
-    steps = len(source) // recipe.batch_size
-    stream = batches(source, recipe.batch_size, epochs=recipe.epochs, seed=seed)
-    images, labels = validation.arrays()
-    recipe.compile(model, steps)
-    best = BestCheckpoint(checkpoint)
-    with GentleInterrupt() as interrupt:
-        history = model.fit(
-            stream.map(lambda x, y: (x, _one_hot(y, classes))),
-            steps_per_epoch=steps,
-            epochs=recipe.epochs,
-            validation_data=(images, keras.utils.to_categorical(labels, classes)),
-            callbacks=[best, keras.callbacks.TerminateOnNaN(raise_error=False), interrupt],
-            shuffle=False,
-            verbose=verbose,
+    size = input_size(model)
+    _remember_crop(model, recipe.crop_fraction)
+    with strategy_scope(model, recipe.step_size):
+        recipe.compile(model, len(source))
+        model.optimizer.build(model.trainable_variables)
+    with contextlib.ExitStack() as stack:
+        interrupt = stack.enter_context(GentleInterrupt())
+        stack.enter_context(naming_corrupt_files(source, validation))
+        loop = Loop(
+            model,
+            recipe.schedule(len(source)),
+            steps,
+            _validation_batches(
+                validation, recipe.step_size, evaluation_transform(model) if recipe.crop else None
+            ),
+            lambda model: keep_model(model, output / MODEL),
+            output / CHECKPOINTS,
+            {**dataclasses.asdict(recipe), "images": len(source), "seed": seed, **(settings or {})},
+            checkpoint_seconds,
+            interrupt,
         )
-    logs = history.history
-    history = [
-        {"epoch": epoch, **{name: float(values[epoch - 1]) for name, values in sorted(logs.items())}}
-        for epoch in range(1, len(logs["loss"]) + 1)
-    ]
-    last = history[-1]
-    if not math.isfinite(last["loss"] + last["val_loss"]):
-        raise RuntimeError(
-            f"The loss is not finite from epoch {last['epoch']} on: train at a lower learning rate. "
-            f"Received: learning_rate={recipe.learning_rate}"
-        )
-    return history, best.epoch
+        for complaint in loop.restore():
+            print(f"{complaint}: the one before is taken")
+        if loop.progress.pending is not None:
+            loop.finish_epoch(loop.progress.pending)
+        log = keras.callbacks.TensorBoard(output / LOGS, write_graph=False)
+        bar = ProgressBar(recipe.epochs, steps, recipe.step_size, loop.progress.step)
+        stack.callback(bar.close)
+        # Once; twice if an epoch had begun already.
+        while loop.progress.step < recipe.epochs * steps:
+            epoch, step = divmod(loop.progress.step, steps)
+            stream = batches(
+                source,
+                recipe.step_size,
+                epochs=recipe.epochs,
+                seed=seed,
+                first_step=loop.progress.step,
+                transform=recipe.transform(size),
+                augmentation=recipe.augmentation,
+            )
+            model.fit(
+                stream.map(lambda x, y: (x, _one_hot(y, classes))),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if step else recipe.epochs,
+                steps_per_epoch=steps - step,
+                callbacks=[loop, log, *callbacks, *([bar] if verbose else [])],
+                shuffle=False,
+                verbose=0,
+            )
+            loop.restore()  # `fit` of Keras' own ends by writing averages over weights
+    return loop.progress.history, loop.progress.best_epoch
+
+
+def _validation_batches(source, batch_size, transform):
+    """Batches for `evaluate`, whose loss becomes the mean over all elements, padding or no."""
+    classes = len(source.class_names)
+    filled = -(-len(source) // batch_size) * batch_size
+    return evaluation_batches(source, batch_size, transform).map(
+        # Keras divides by the images of a batch, not by the sum of weights.
+        lambda x, y, weights: (x, _one_hot(y, classes), weights * (filled / len(source)))
+    )
 
 
 def _one_hot(labels, classes):
     import tensorflow as tf
 
-    return tf.one_hot(labels, classes)
+    mixed = labels.shape.rank == 2
+    return labels if mixed else tf.one_hot(labels, classes)
+
+
+def _remember_crop(model, crop_fraction):
+    for layer in model.layers:
+        if isinstance(layer, ImageNormalization) and crop_fraction is not None:
+            layer.crop_fraction = crop_fraction

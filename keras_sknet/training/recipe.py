@@ -1,23 +1,50 @@
 """How networks are trained, as data."""
 
 import dataclasses
+import itertools
 
 import keras
 
-from keras_sknet.validation import positive_integer, require
+from keras_sknet.data import Augmentation, pad_crop_transform, training_transform
+from keras_sknet.training.schedule import Schedule
+from keras_sknet.training.sgd import SGD
+from keras_sknet.validation import one_of, positive_integer, require
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+CROPS = {
+    None: lambda size, scale: None,
+    "resized": training_transform,
+    "padded": lambda size, scale: pad_crop_transform(size),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """SGD with momentum on one cosine cycle, after a linear warm-up, with label smoothing.
+    """SGD with momentum, a schedule of its learning rate, label smoothing, and what else makes a training.
 
     Args:
         epochs: Integer.
-        batch_size: Integer.
-        learning_rate: Float, the highest of the cycle.
+        batch_size: Integer, images of one update of the weights, over all devices.
+        learning_rate: Float, the highest of the schedule.
         momentum: Float. Defaults to `0.9`.
         warmup: Float, the share of all steps in which the learning rate rises from 0. Defaults to `0.1`.
+        milestones: Epochs after which the learning rate falls to a tenth. Without any, the default, it
+            falls to 0 in one cosine cycle.
         label_smoothing: Float. Defaults to `0.1`.
+        weight_decay: Float, `l2` of `SGD`. Defaults to `0.0`.
+        average: Float below 1, momentum of a moving average of the weights, which is then what is validated
+            and kept. Defaults to `None`, no average.
+        precision: Dtype policy to build the model under: `"float32"` (default), `"mixed_bfloat16"` or
+            `"mixed_float16"`, with loss scaling. The kept model is float32.
+        accumulation: Integer. A batch is computed in so many parts, each with batch statistics of its own.
+            Defaults to `1`.
+        jit_compile: Boolean, whether to compile a step with XLA. Pays on GPUs only. Defaults to `False`.
+        crop: What is cut out of training images: `None` (default): they are taken as they are, `"resized"`:
+            `training_transform`, or `"padded"`: `pad_crop_transform`, both of `keras_sknet.data`.
+        crop_scale: Pair of floats, for `"resized"`. Defaults to `(0.08, 1.0)`.
+        crop_fraction: Float, what the model is to remember as `crop_fraction` of evaluation, in its
+            `ImageNormalization`. Defaults to `None`: what it remembers already.
+        augmentation: `keras_sknet.data.Augmentation`. Defaults to none.
 
     Raises:
         ValueError: for a value outside of its range.
@@ -28,10 +55,11 @@ class Recipe:
     from keras_sknet.training import Recipe
 
     model = keras_sknet.SKNetSmall()
-    Recipe(epochs=3, batch_size=64, learning_rate=0.1).compile(model, steps_per_epoch=60)
+    Recipe(epochs=3, batch_size=64, learning_rate=0.1).compile(model, images=3900)
     ```
 
     Reference:
+        Section 4.1 of [Selective Kernel Networks](https://arxiv.org/abs/1903.06586);
         [Bag of Tricks](https://arxiv.org/abs/1812.01187), Sections 3.1, 5.1 and 5.2.
     """
 
@@ -40,34 +68,103 @@ class Recipe:
     learning_rate: float
     momentum: float = 0.9
     warmup: float = 0.1
+    milestones: tuple = ()
     label_smoothing: float = 0.1
+    weight_decay: float = 0.0
+    average: float | None = None
+    precision: str = "float32"
+    accumulation: int = 1
+    jit_compile: bool = False
+    crop: str | None = None
+    crop_scale: tuple = (0.08, 1.0)
+    crop_fraction: float | None = None
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self):
-        positive_integer("epochs", self.epochs)
-        positive_integer("batch_size", self.batch_size)
+        for name in ("epochs", "batch_size", "accumulation"):
+            positive_integer(name, getattr(self, name))
         require(self.learning_rate > 0, "learning_rate", "above 0", learning_rate=self.learning_rate)
-        for name in ("momentum", "warmup", "label_smoothing"):
+        for name in ("momentum", "warmup", "label_smoothing", "average"):
             value = getattr(self, name)
-            require(0 <= value < 1, name, "from 0 to below 1", **{name: value})
-
-    def compile(self, model, steps_per_epoch):
-        """Compiles a model that ends in a softmax, for one-hot labels."""
-        steps = self.epochs * steps_per_epoch
-        warmup_steps = round(self.warmup * steps)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, max(steps - warmup_steps, 1), warmup_target=self.learning_rate, warmup_steps=warmup_steps
+            require(value is None or 0 <= value < 1, name, "from 0 to below 1", **{name: value})
+        require(self.weight_decay >= 0, "weight_decay", "0 or more", weight_decay=self.weight_decay)
+        one_of("precision", self.precision, PRECISIONS)
+        one_of("crop", self.crop, tuple(CROPS))
+        ends = (0, *self.milestones, self.epochs)
+        require(
+            all(early < late for early, late in itertools.pairwise(ends)),
+            "milestones",
+            "rising epochs below `epochs`",
+            milestones=self.milestones,
+            epochs=self.epochs,
         )
-        model.compile(
-            keras.optimizers.SGD(schedule, momentum=self.momentum),
-            keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing),
-            metrics=["accuracy"],
+        require(
+            self.batch_size % self.accumulation == 0,
+            "accumulation",
+            "a divisor of `batch_size`",
+            accumulation=self.accumulation,
+            batch_size=self.batch_size,
         )
 
+    def with_batch_size(self, batch_size):
+        """Returns the recipe for another batch size, its learning rate in proportion (the linear rule)."""
+        return dataclasses.replace(
+            self,
+            batch_size=positive_integer("batch_size", batch_size),
+            learning_rate=self.learning_rate * batch_size / self.batch_size,
+        )
 
-DIGITS = Recipe(epochs=14, batch_size=64, learning_rate=0.2)
-"""For `SKNetSmall` on the digits at three scales.
+    def with_epochs(self, epochs):
+        """Returns the recipe for another length, its milestones in proportion."""
+        milestones = {round(milestone * epochs / self.epochs) for milestone in self.milestones}
+        kept = tuple(sorted(milestone for milestone in milestones if 0 < milestone < epochs))
+        return dataclasses.replace(self, epochs=positive_integer("epochs", epochs), milestones=kept)
 
-`keras-sknet train` follows it: two to three minutes on two cores, 97.4 % of the held-out digits right (95.3 %
-at scale 1.0, 98.1 % at 1.5, 98.9 % at 2.0) with seed 0. Other processors round differently and land a little
-beside that.
-"""
+    @property
+    def step_size(self):
+        """Images of one step of `fit`; `accumulation` steps make an update of the weights."""
+        return self.batch_size // self.accumulation
+
+    def steps(self, images):
+        """Returns the steps of an epoch over so many images; the few left over are left out."""
+        require(
+            images >= self.batch_size,
+            "batch_size",
+            "no more than the images to train on",
+            batch_size=self.batch_size,
+            images=images,
+        )
+        return images // self.step_size
+
+    def schedule(self, images):
+        """Returns the learning rate as a schedule over steps."""
+        steps = self.steps(images)
+        warmup = round(self.warmup * self.epochs * steps)
+        milestones = [epoch * steps for epoch in self.milestones]
+        return Schedule(self.learning_rate, self.epochs * steps, warmup, milestones)
+
+    def transform(self, size):
+        """Returns the transform of training images, for a height and width; `None` without a crop."""
+        return CROPS[self.crop](size, self.crop_scale)
+
+    def compile(self, model, images):
+        """Compiles a model for one-hot labels, to be trained on so many images an epoch.
+
+        Args:
+            model: `keras.Model` that ends in a softmax or in logits.
+            images: Integer.
+        """
+        optimizer = SGD(
+            self.schedule(images),
+            momentum=self.momentum,
+            l2=self.weight_decay,
+            use_ema=self.average is not None,
+            ema_momentum=self.average or 0.0,
+            gradient_accumulation_steps=self.accumulation if self.accumulation > 1 else None,
+        )
+        softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+        loss = keras.losses.CategoricalCrossentropy(
+            from_logits=not softmax, label_smoothing=self.label_smoothing
+        )
+        # Weighted, so that what only fills up a batch does not count.
+        model.compile(optimizer, loss, weighted_metrics=["accuracy"], jit_compile=self.jit_compile)

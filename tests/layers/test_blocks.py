@@ -8,6 +8,7 @@ from keras_sknet import (
     ConvNormAct,
     ResNeXtBottleneck,
     SEBottleneck,
+    SKBasicBlock,
     SKBottleneck,
     SqueezeExcite,
     Stem,
@@ -35,6 +36,10 @@ def images(*shape):
         (SKBottleneck(16, 8, branches=BRANCHES), (4, 8, 8, 16)),
         (SKBottleneck(24, 8, 2, BRANCHES, reduction=2, min_units=4), (4, 4, 4, 24)),
         (SKBottleneck(16, 8, branches=BRANCHES, use_attention=False), (4, 8, 8, 16)),
+        (SKBottleneck(16, 8, branches=BRANCHES, split_input=True), (4, 8, 8, 16)),
+        (SKBasicBlock(16, 8), (4, 8, 8, 16)),
+        (SKBasicBlock(24, 24, 2, reduction=2, min_units=4), (4, 4, 4, 24)),
+        (SKBasicBlock(16, 8, branches=BRANCHES, split_input=False, use_attention=False), (4, 8, 8, 16)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, keras.Layer) else "",
 )
@@ -108,7 +113,13 @@ def test_stem_paddings_differ_only_as_documented():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
 @pytest.mark.parametrize(
-    "layer", [ResNeXtBottleneck(16, 8, 2, 4), SEBottleneck(16, 8, 2, 4), SKBottleneck(16, 8, 2, BRANCHES)]
+    "layer",
+    [
+        ResNeXtBottleneck(16, 8, 2, 4),
+        SEBottleneck(16, 8, 2, 4),
+        SKBottleneck(16, 8, 2, BRANCHES),
+        SKBasicBlock(16, 8, 2),
+    ],
 )
 def test_blocks_honour_the_dtype_policy(layer, policy):
     layer = type(layer).from_config({**layer.get_config(), "dtype": policy})

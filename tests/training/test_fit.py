@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import os
 
 import keras
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 
 from keras_sknet import Branch, SKNetSmall
 from keras_sknet.data import Digits, digits
-from keras_sknet.training import BestCheckpoint, Recipe, accuracy_by_scale, fit
+from keras_sknet.training import Recipe, accuracy_by_scale, fit, keep_model
+from keras_sknet.training import state as state_file
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
 
@@ -17,52 +20,157 @@ def few_digits(monkeypatch):
     monkeypatch.setitem(digits.SPLITS, "validation", (1300, 1310))
 
 
-def tiny():
+def tiny(**options):
     branches = (Branch(3, groups=1), Branch(3, 2, groups=1))
     sizes = {"depths": (1, 1, 1), "widths": (4, 4, 4), "filters": (8, 8, 8), "stem_filters": 4}
-    return SKNetSmall(**sizes, branches=branches)
+    return SKNetSmall(**sizes, branches=branches, **options)
 
 
-def train(path, seed=0, recipe=RECIPE):
+def dropout(seed):
+    """A net with a random layer, whose seed generator is a part of the state."""
+    net = tiny(include_top=False, pooling="avg")
+    x = keras.layers.Dropout(0.3, seed=seed)(net.output)
+    return keras.Model(net.input, keras.layers.Dense(10, "softmax")(x))
+
+
+def train(output, seed=0, recipe=RECIPE, make=tiny, **options):
+    output.mkdir(exist_ok=True)
     keras.utils.set_random_seed(seed)
-    model = tiny()
-    return model, *fit(model, Digits("train"), Digits("validation"), recipe, path, seed=seed, verbose=0)
+    model = make()
+    return model, *fit(
+        model, Digits("train"), Digits("validation"), recipe, output, seed=seed, verbose=False, **options
+    )
+
+
+def values(model):
+    return [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+
+
+def assert_equal(first, second):
+    for one, other in zip(values(first), values(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Killed(BaseException):
+    """As good as `kill -9`: nothing catches it."""
+
+
+class Killer(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step -= 1
+        if self.step == 0:
+            raise Killed
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):
-    first, history, best = train(tmp_path / "a.keras")
-    again, history_again, _ = train(tmp_path / "b.keras")
-    other, *_ = train(tmp_path / "c.keras", seed=1)
+    first, history, best = train(tmp_path / "a")
+    again, history_again, _ = train(tmp_path / "b")
+    other, *_ = train(tmp_path / "c", seed=1)
     assert history == history_again and json.loads(json.dumps(history)) == history
     assert [logs["epoch"] for logs in history] == [1, 2, 3] and best in (1, 2, 3)
-    for weight, equal in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, equal)
-    assert any(np.any(a != b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True))
+    assert_equal(first, again)
+    assert any(np.any(a != b) for a, b in zip(values(first), values(other), strict=True))
+    # The kept model is that of the best epoch.
+    loaded = keras.models.load_model(tmp_path / "a" / "model.keras")
+    assert not loaded.compiled
+    images, labels = Digits("validation").arrays()
+    right = loaded.predict(images, verbose=0).argmax(-1) == labels
+    assert right.mean() == pytest.approx(history[best - 1]["val_accuracy"])
 
 
-def test_the_file_holds_the_epoch_of_the_lowest_validation_loss(tmp_path):
-    model = tiny()
-    RECIPE.compile(model, 1)
-    checkpoint = BestCheckpoint(tmp_path / "model.keras")
-    checkpoint.set_model(model)
-    saved = {}
-    for epoch, loss in enumerate((2.0, 1.0, 3.0, float("nan"), 0.5, 0.5)):
-        model.weights[0].assign(keras.ops.full_like(model.weights[0], epoch))
-        checkpoint.on_epoch_end(epoch, {"val_loss": loss})
-        loaded = keras.models.load_model(tmp_path / "model.keras")
-        saved[epoch] = int(np.max(loaded.get_weights()[0]))
-        assert not loaded.compiled
-        assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
-    assert saved == {0: 0, 1: 1, 2: 1, 3: 1, 4: 4, 5: 4}
-    assert (checkpoint.epoch, checkpoint.loss) == (5, 0.5)
+AVERAGED = dataclasses.replace(RECIPE, average=0.9, accumulation=2)
+
+
+@pytest.mark.parametrize(
+    "recipe, killed_at",
+    # Three steps an epoch, or six: within the first, at its end, and in the third.
+    [
+        (RECIPE, 7),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((RECIPE, 2), (RECIPE, 3), (AVERAGED, 5), (AVERAGED, 12))
+        ),
+    ],
+    ids=str,
+)
+def test_a_killed_training_ends_with_the_same_weights(tmp_path, killed_at, recipe):
+    def make():
+        return dropout(seed=3)
+
+    whole, history, best = train(tmp_path / "whole", recipe=recipe, make=make)
+    with pytest.raises(Killed):
+        train(
+            tmp_path / "killed",
+            recipe=recipe,
+            make=make,
+            callbacks=[Killer(killed_at)],
+            checkpoint_seconds=0,
+        )
+    left = sorted(os.listdir(tmp_path / "killed" / "checkpoints"))
+    assert left and len(left) <= 2
+    resumed, history_resumed, best_resumed = train(tmp_path / "killed", recipe=recipe, make=make)
+    assert_equal(whole, resumed)
+    assert (history_resumed, best_resumed) == (history, best)
+    kept = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "killed")]
+    for one, other in zip(*(model.get_weights() for model in kept), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
+    whole, *_ = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", callbacks=[Killer(5)], checkpoint_seconds=0)
+    last = sorted((tmp_path / "killed" / "checkpoints").iterdir())[-1]
+    last.write_bytes(last.read_bytes()[:1000])
+    resumed, *_ = train(tmp_path / "killed")
+    assert (
+        f"{last} is damaged (its checksum does not match): the one before is taken" in capsys.readouterr().out
+    )
+    assert_equal(whole, resumed)
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path):
+    model, *result = train(tmp_path / "run")
+    again, *same = train(tmp_path / "run", callbacks=[Killer(1)])
+    assert same == result
+    assert_equal(model, again)
+
+
+@pytest.mark.slow
+def test_another_training_is_not_resumed(tmp_path):
+    train(tmp_path / "run")
+    longer = dataclasses.replace(RECIPE, epochs=4)
+    with pytest.raises(ValueError, match="`output` must be .* Received: .*epochs=4, .*epochs_there=3"):
+        train(tmp_path / "run", recipe=longer)
+    with pytest.raises(ValueError, match="network='b', network_there=None"):
+        train(tmp_path / "run", settings={"network": "b"})
+
+
+def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
+    _, history, best = train(tmp_path / "run", recipe=dataclasses.replace(RECIPE, learning_rate=0.5))
+    losses = [logs["val_loss"] for logs in history]
+    assert best == int(np.argmin(losses)) + 1
+
+
+def test_the_validation_loss_counts_every_image_once(tmp_path):
+    # 30 images in batches of 16: the last batch is padded.
+    model, history, _ = train(tmp_path / "run")
+    images, labels = Digits("validation").arrays()
+    scores = model.predict(images, verbose=0).astype("float64")
+    targets = np.eye(10)[labels] * 0.9 + 0.01
+    assert history[-1]["val_loss"] == pytest.approx(-(targets * np.log(scores)).sum(1).mean(), rel=1e-5)
+    assert history[-1]["val_accuracy"] == pytest.approx((scores.argmax(1) == labels).mean())
 
 
 def test_an_interrupted_save_leaves_the_model_before(tmp_path, monkeypatch):
     model = tiny()
-    checkpoint = BestCheckpoint(tmp_path / "model.keras")
-    checkpoint.set_model(model)
-    checkpoint.on_epoch_end(0, {"val_loss": 2.0})
-    before = (tmp_path / "model.keras").read_bytes()
+    path = tmp_path / "model.keras"
+    keep_model(model, path)
+    before = path.read_bytes()
     save = keras.Model.save
 
     def interrupted(self, path):
@@ -72,27 +180,50 @@ def test_an_interrupted_save_leaves_the_model_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.on_epoch_end(1, {"val_loss": 1.0})
+        keep_model(model, path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
-    assert (tmp_path / "model.keras").read_bytes() == before
-    assert checkpoint.epoch == 1
+    assert path.read_bytes() == before
 
 
-def test_the_recipe_warms_up_and_ends_at_zero():
-    model = tiny()
-    Recipe(epochs=10, batch_size=8, learning_rate=0.4, warmup=0.2).compile(model, steps_per_epoch=10)
-    rates = []
-    for step in (0, 10, 20, 60, 100):
-        model.optimizer.iterations.assign(step)
-        rates.append(float(model.optimizer.learning_rate))
-    np.testing.assert_allclose(rates, [0, 0.2, 0.4, 0.2, 0], atol=1e-6)
-    assert model.optimizer.momentum == 0.9
-    assert model.loss.label_smoothing == 0.1
+@pytest.mark.slow
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    class Fill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                monkeypatch.setattr(state_file.os, "fsync", full)
+
+    with pytest.raises(OSError, match="Cannot write a checkpoint .No space left on device."):
+        train(tmp_path / "run", callbacks=[Fill()])
+    monkeypatch.undo()
+    monkeypatch.setitem(digits.SPLITS, "train", (0, 16))
+    monkeypatch.setitem(digits.SPLITS, "validation", (1300, 1310))
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-0000000003.state"]
+    resumed, *_ = train(tmp_path / "run")
+    assert_equal(train(tmp_path / "whole")[0], resumed)
 
 
 def test_a_loss_that_explodes_is_an_error(tmp_path):
-    with pytest.raises(RuntimeError, match="The loss is not finite from epoch 1 on: .* learning_rate=1e.30"):
-        train(tmp_path / "model.keras", recipe=Recipe(epochs=3, batch_size=16, learning_rate=1e30, warmup=0))
+    with pytest.raises(
+        RuntimeError, match=r"not finite from step \d on, in epoch 1: .*learning_rate=[\d.]+e"
+    ):
+        train(tmp_path / "run", recipe=Recipe(epochs=3, batch_size=16, learning_rate=1e30, warmup=0))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_a_float32_model(tmp_path, precision):
+    keras.config.set_dtype_policy(precision)
+    model, history, _ = train(tmp_path / "run", recipe=dataclasses.replace(RECIPE, epochs=1))
+    keras.config.set_dtype_policy("float32")
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+    loaded = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert {layer.dtype_policy.name for layer in loaded.layers} == {"float32"}
+    images, _ = Digits("validation").arrays()
+    expected = model.predict(images, verbose=0).astype("float32")
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=0.02)
 
 
 def test_accuracy_by_scale_counts(monkeypatch):

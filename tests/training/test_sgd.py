@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_sknet.training import SGD
+import keras_sknet
+from keras_sknet.training import SGD, Schedule
 from nets import tiny
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
@@ -49,3 +50,51 @@ def test_survives_saving_with_its_state(tmp_path):
     assert type(loaded.optimizer) is SGD
     for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def numpy_sgd(weights, gradients, rates, momentum, l2, decays):
+    """Caffe's rule: the decay is a part of the gradient, the rate of the velocity."""
+    velocity = [np.zeros_like(w) for w in weights]
+    for gradient, rate in zip(gradients, rates, strict=True):
+        for i, g in enumerate(gradient):
+            g = g + l2 * weights[i] if decays[i] else g
+            velocity[i] = momentum * velocity[i] - rate * g
+            weights[i] = weights[i] + velocity[i]
+    return weights
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_ten_steps_of_weight_decay_equal_numpy(momentum):
+    layers = [
+        keras.Input((8, 8, 4)),
+        keras_sknet.GroupedConv2D(4, 3, groups=2, use_bias=True),
+        keras_sknet.BatchNormalization(),
+        keras_sknet.Classifier(3),
+    ]
+    variables = keras.Sequential(layers).trainable_variables
+    decays = [name == "kernel" for name in ("kernel", "bias", "gamma", "beta", "kernel", "bias")]
+    random = np.random.default_rng(0)
+    gradients = [[random.normal(size=v.shape) for v in variables] for _ in range(10)]
+    for variable in variables:
+        variable.assign(random.normal(size=variable.shape))
+    expected = [v.numpy().astype("float64") for v in variables]
+    start = [w.copy() for w in expected]
+    schedule = Schedule(0.1, 10)
+    rates = [float(schedule(step)) for step in range(10)]
+    expected = numpy_sgd(expected, gradients, rates, momentum, 0.03, decays)
+    optimizer = SGD(schedule, momentum=momentum, l2=0.03)
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(g, "float32") for g in gradient], variables)
+    plain = numpy_sgd(start, gradients, rates, momentum, 0, decays)
+    for variable, value, undecayed, decay in zip(variables, expected, plain, decays, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4, atol=1e-5)
+        assert (np.abs(variable.numpy() - undecayed).max() > 1e-3) == decay
+
+
+def test_a_negative_decay_is_refused():
+    with pytest.raises(ValueError, match="`l2` must be 0 or more. Received: l2=-1"):
+        SGD(l2=-1)
+
+
+def test_the_decay_survives_saving():
+    assert SGD.from_config(SGD(0.1, l2=1e-4).get_config()).l2 == 1e-4

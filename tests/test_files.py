@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_sknet.export.atomic import appearing_whole
+from keras_sknet.files import appearing_whole
 
 
 @pytest.mark.parametrize("as_string", [True, False])
@@ -70,3 +70,16 @@ def test_the_folder_must_exist_and_take_files(tmp_path):
     if sys.platform == "linux":
         with pytest.raises(OSError, match="Cannot write here .*: '/proc/x'"), appearing_whole("/proc/x"):
             pytest.fail("entered")
+
+
+def test_a_file_is_replaced_when_it_is_complete(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), appearing_whole(path, replace=True) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with appearing_whole(path, replace=True) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["file"]

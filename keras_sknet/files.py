@@ -9,23 +9,26 @@ from keras_sknet.validation import require
 
 
 @contextlib.contextmanager
-def appearing_whole(path):
+def appearing_whole(path, replace=False):
     """Lets a `with` block write a file or folder that gets its name when it is complete.
 
     Args:
-        path: String or path object. Nothing may be there; the folder around it must exist.
+        path: String or path object. The folder around it must exist.
+        replace: Boolean, whether a file that is there gives way to the new one. Defaults to `False`: nothing
+            may be there.
 
     Yields:
         The `Path` to write to, in a hidden folder beside `path` of which nothing remains in the end.
 
     Raises:
-        ValueError: if `path` exists, at the start or at the end, or the folder around it does not.
+        ValueError: if `path` exists, at the start or at the end, and is not to be replaced, or the folder
+            around it does not.
         OSError: if the folder around it cannot be written to.
 
     Example:
 
     ```python
-    from keras_sknet.export.atomic import appearing_whole
+    from keras_sknet.files import appearing_whole
 
     with appearing_whole("notes.txt") as unfinished:
         unfinished.write_text("complete")
@@ -33,7 +36,8 @@ def appearing_whole(path):
     """
     require(isinstance(path, (str, os.PathLike)), "path", "a string or a path object", path=path)
     path = Path(path)
-    _require_free(path)
+    if not replace:
+        _require_free(path)
     require(path.parent.is_dir(), "path", "in a folder that exists", path=str(path))
     with contextlib.ExitStack() as stack:
         try:
@@ -45,8 +49,9 @@ def appearing_whole(path):
         # One level deeper, as a temporary folder itself is its owner's alone.
         unfinished = Path(folder, path.name)
         yield unfinished
-        _require_free(path)
-        unfinished.rename(path)
+        if not replace:
+            _require_free(path)
+        unfinished.replace(path)
 
 
 def _require_free(path):

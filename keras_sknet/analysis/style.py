@@ -1,0 +1,50 @@
+"""How the figures look: colours that the colour-blind tell apart, with another marker for each."""
+
+from keras_sknet.extras import import_extra
+
+INK, MUTED = "#222222", "#666666"
+# Okabe and Ito's: blue, then warmer as the scale grows.
+SCALE_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def new_figure(width, height):
+    """Returns a Matplotlib figure of so many inches that knows no global state."""
+    return import_extra("matplotlib.figure").Figure((width, height), dpi=150, layout="constrained")
+
+
+def scale_style(number, markersize=4):
+    """Returns colour and marker of a line, by the number of its scale."""
+    place = number % len(MARKERS)
+    return {"color": SCALE_COLOURS[place], "marker": MARKERS[place], "markersize": markersize}
+
+
+def scale_legend(figure, axis):
+    """Puts one legend above all panels, of the lines of one of them."""
+    handles, labels = axis.get_legend_handles_labels()
+    look = {"fontsize": 8, "labelcolor": INK, "frameon": False}
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), **look)
+
+
+def plain(axis):
+    """Takes the box off a panel and dims its labels."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["bottom", "left"]].set_color(MUTED)
+    axis.tick_params(labelsize=8, colors=INK)
+    return axis
+
+
+def literal_text(figure):
+    """Shows names as they are, where Matplotlib would take what is between dollars for a formula."""
+    for text in figure.findobj(import_extra("matplotlib.text").Text):
+        text.set_parse_math(False)
+    return figure
+
+
+def show_image(axis, image, low=None, high=None):
+    """Shows an image without axes; its values are spread over 0–255 if they lie elsewhere."""
+    axis.set_axis_off()
+    low, high = image.min() if low is None else low, image.max() if high is None else high
+    if low < 0 or high > 255 or high <= 1:
+        image = (image - low) / max(high - low, 1e-12) * 255
+    axis.imshow(image.clip(0, 255).astype("uint8").squeeze(), cmap="gray", interpolation="nearest")

@@ -1,0 +1,52 @@
+"""Labelled images, as the commands take them."""
+
+import sys
+
+from keras_sknet.data import open_source, skip_corrupt
+
+DATA = """\
+'digits' (scikit-learn's, at three scales), 'folder:PATH' for PATH/SPLIT/CLASS/*.jpg (or .png), or 'tfds:NAME'
+for a data set of TensorFlow Datasets"""
+
+
+def add_data_options(parser, default=None):
+    """Adds the options that tell the data.
+
+    Args:
+        parser: Parser of a command.
+        default: Default of `--data`. Without one the option is required.
+    """
+    parser.add_argument(
+        "--data",
+        default=default,
+        required=default is None,
+        metavar="DATA",
+        help=DATA + (f" (default: {default})" if default else ""),
+    )
+    parser.add_argument("--data-dir", metavar="FOLDER", help="tfds: where the data sets are")
+    parser.add_argument(
+        "--skip-corrupt", action="store_true", help="leave files out that cannot be decoded, and name them"
+    )
+
+
+def open_data(arguments, split, cache=False):
+    """Opens the data that a command names.
+
+    Args:
+        arguments: The command's.
+        split: `"train"`, `"validation"` or `"test"`.
+        cache: As in `keras_sknet.data.open_source`. Defaults to `False`.
+
+    Returns:
+        A source, and how many corrupt files it leaves out.
+
+    Raises:
+        ValueError: if there is no such data.
+    """
+    source = open_source(arguments.data, split, arguments.data_dir, cache)
+    if not arguments.skip_corrupt:
+        return source, 0
+    source, corrupt = skip_corrupt(source)
+    for _, path, reason in corrupt:
+        print(f"Skipped: {path}, which {reason}", file=sys.stderr)
+    return source, len(corrupt)

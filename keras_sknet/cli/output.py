@@ -1,0 +1,29 @@
+"""The folder that a command writes to."""
+
+import contextlib
+
+from keras_sknet.cli.errors import CommandError
+
+
+@contextlib.contextmanager
+def output_folder(path):
+    """Makes a folder inside a `with` block; if nothing is written to it, it goes again.
+
+    Args:
+        path: `Path`, the argument `--output`: nothing, or an empty folder.
+
+    Yields:
+        `path`.
+
+    Raises:
+        CommandError: if there is something else.
+    """
+    created = not path.exists()
+    if not created and (not path.is_dir() or any(path.iterdir())):
+        raise CommandError(f"argument --output: {str(path)!r} exists and is no empty folder: name another")
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        if created and not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,199 @@
+"""What `keras-sknet train` and `finetune` have in common: options, data, and the life of a run's folder."""
+
+import contextlib
+import dataclasses
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import keras
+
+from keras_sknet.cli.arguments import fraction, positive_integer, positive_number, seed
+from keras_sknet.cli.data import add_data_options, open_data
+from keras_sknet.cli.errors import CommandError, Stopped
+from keras_sknet.cli.output import output_folder
+from keras_sknet.cli.results import METRICS, remove_results, write_results
+from keras_sknet.data import check_sizes
+from keras_sknet.training import mirrored_strategy
+from keras_sknet.training.fit import CHECKPOINTS, MODEL
+from keras_sknet.training.recipe import PRECISIONS
+from keras_sknet.training.transfer import FROZEN
+
+
+def add_options(parser, data, output):
+    """Adds the options of a training.
+
+    Args:
+        parser: Parser of a command.
+        data: Default of `--data`, or `None` if it must be given.
+        output: Default of `--output`.
+    """
+    add_data_options(parser, data)
+    parser.add_argument("--cache", action="store_true", help="keep the files' contents in memory")
+    parser.add_argument("--epochs", type=positive_integer, metavar="N", help="(default: the recipe's)")
+    parser.add_argument(
+        "--batch-size",
+        type=positive_integer,
+        metavar="N",
+        help="images of an update over all devices; the learning rate follows in proportion (default: the "
+        "recipe's)",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=positive_number,
+        metavar="X",
+        help="the highest, after the warm-up (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--average",
+        type=fraction,
+        metavar="X",
+        help="momentum of a moving average of the weights, which is what is validated and kept, e.g. 0.999",
+    )
+    parser.add_argument(
+        "--accumulation", type=positive_integer, default=1, metavar="N", help="compute a batch in N parts"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of the computation; the model that is written is float32 (default: %(default)s)",
+    )
+    parser.add_argument("--jit-compile", action="store_true", help="compile a step with XLA, for GPUs")
+    parser.add_argument(
+        "--strategy",
+        choices=("mirrored",),
+        help="train on all GPUs of the machine, each with a part of every batch",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=positive_integer,
+        metavar="N",
+        help="mirrored: so many GPUs, or parts of the CPU to try it on",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="of weights, order and what is drawn; the same on the same machine gives the same model "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(output),
+        metavar="FOLDER",
+        help="a new or empty folder, or that of a run that was stopped, which goes on; nothing else is ever "
+        "overwritten (default: %(default)s)",
+    )
+    parser.add_argument("--no-export", action="store_true", help="write the model in Keras' format only")
+
+
+def adapted(recipe, arguments):
+    """Returns a recipe with what the options change of it."""
+    if arguments.epochs:
+        recipe = recipe.with_epochs(arguments.epochs)
+    if arguments.batch_size:
+        recipe = recipe.with_batch_size(arguments.batch_size)
+    own = {"precision": arguments.precision, "accumulation": arguments.accumulation}
+    own |= {"jit_compile": arguments.jit_compile, "average": arguments.average}
+    if arguments.learning_rate:
+        own["learning_rate"] = arguments.learning_rate
+    return dataclasses.replace(recipe, **own)
+
+
+def open_splits(arguments, recipe, size):
+    """Opens the three splits; without a test split, validation stands for it.
+
+    Returns:
+        `{"train": source, "validation": source, "test": source}`, and how many corrupt files are left out.
+    """
+    splits, skipped = {}, 0
+    for split in ("train", "validation", "test"):
+        try:
+            splits[split], count = open_data(arguments, split, arguments.cache and split != "test")
+            skipped += count
+        except ValueError as error:
+            if split != "test":
+                raise
+            print(f"No test split, so the final figures are of the validation split ({error})")
+            splits["test"] = splits["validation"]
+    recipe.steps(len(splits["train"]))
+    check_sizes(splits["train"], size)
+    return splits, skipped
+
+
+def run_training(arguments, recipe, splits, make_model, train, description):
+    """Trains in the output folder and writes the results, or goes on with what was stopped there.
+
+    Args:
+        arguments: The command's.
+        recipe: `Recipe`, the last one of the training.
+        splits: What `open_splits` returns.
+        make_model: Callable that returns the model.
+        train: Callable `(model, folder, settings)` that returns history and number of the best epoch.
+        description: Dictionary for `metrics.json`: what makes the run besides recipe and seed.
+    """
+    start = time.perf_counter()
+    scope = _strategy(arguments).scope() if arguments.strategy else contextlib.nullcontext()
+    keras.config.set_dtype_policy(recipe.precision)
+    keras.utils.set_random_seed(arguments.seed)
+    with _run_folder(arguments.output) as output:
+        try:
+            with scope:
+                model = make_model()
+            size = f"{model.count_params():,} parameters"
+            print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
+            history, best_epoch = train(model, output, description)
+        except KeyboardInterrupt:
+            raise Stopped(_what_is_left(output)) from None
+        except (ValueError, RuntimeError) as error:
+            raise CommandError(str(error)) from error
+        finally:
+            keras.config.set_dtype_policy("float32")
+        metrics = {
+            **description,
+            "parameters": model.count_params(),
+            "best_epoch": best_epoch,
+            "seed": arguments.seed,
+            **dataclasses.asdict(recipe),
+            "seconds": {"training": round(time.perf_counter() - start, 1)},
+            "history": history,
+        }
+        try:
+            write_results(output, splits, metrics, recipe, arguments.no_export, start)
+        except KeyboardInterrupt:
+            raise Stopped(_what_is_left(output)) from None
+        for folder in (CHECKPOINTS, FROZEN):
+            shutil.rmtree(output / folder, ignore_errors=True)
+        print(f"Written to {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
+
+
+def _strategy(arguments):
+    try:
+        return mirrored_strategy(arguments.replicas)
+    except (ValueError, RuntimeError) as error:
+        raise CommandError(f"argument --strategy: {error}") from error
+
+
+@contextlib.contextmanager
+def _run_folder(path):
+    """The folder to write to: a new one, or that of a run that was stopped."""
+    stopped = any((path / folder).is_dir() for folder in (CHECKPOINTS, FROZEN))
+    if stopped and not (path / METRICS).exists():
+        print(f"Going on with what was stopped in {path}", file=sys.stderr)
+        remove_results(path)
+        yield path
+    else:
+        with output_folder(path):
+            yield path
+
+
+def _what_is_left(output):
+    if not any((output / folder).is_dir() for folder in (CHECKPOINTS, FROZEN)):
+        return "Stopped before the first step ended: nothing is written"
+    best = f" The best model so far is {output / MODEL}." if (output / MODEL).exists() else ""
+    return f"Stopped.{best} The same command goes on from here"

@@ -1,0 +1,201 @@
+"""What is wrong with the images of a source, told with their paths."""
+
+import contextlib
+import numbers
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from keras_sknet.data.transforms import decode, is_image_file, pixels
+from keras_sknet.validation import positive_integer, positive_pair, require
+
+# So many results are waited for at once, of millions of images.
+WINDOW = 1024
+SAMPLE = 256
+OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+
+
+def find_corrupt(source, indices=None):
+    """Decodes every image of a source, in parallel, and tells which of them cannot be.
+
+    Args:
+        source: As in `batches`.
+        indices: Sequence of integers, the elements to look at. Defaults to `None`, all of them.
+
+    Returns:
+        List of `(index, path, reason)` in the order of the indices. For an element that is no file of its
+        own, the path is what else tells which one it is.
+
+    Raises:
+        ValueError: for indices that the source does not have.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import Digits, find_corrupt
+
+    len(find_corrupt(Digits("validation")))  # 0
+    ```
+    """
+    if indices is None:
+        indices = range(len(source))
+    else:
+        whole = all(isinstance(index, numbers.Integral) and 0 <= index < len(source) for index in indices)
+        require(
+            whole,
+            "indices",
+            "integers from 0 to below the length of `source`",
+            indices=indices,
+            length=len(source),
+        )
+    return list(_corrupt(source, indices))
+
+
+def skip_corrupt(source):
+    """Decodes every image of a source, in parallel, and leaves out those that cannot be.
+
+    Args:
+        source: As in `batches`.
+
+    Returns:
+        The source without them (itself if there are none), and what `find_corrupt` returns.
+
+    Raises:
+        ValueError: if no image is left.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import Digits, skip_corrupt
+
+    source, corrupt = skip_corrupt(Digits("validation"))
+    ```
+    """
+    from keras_sknet.data.subset import Subset
+
+    corrupt = find_corrupt(source)
+    if not corrupt:
+        return source, []
+    kept = np.setdiff1d(np.arange(len(source)), [index for index, _, _ in corrupt])
+    require(len(kept), "source", "of images that can be read", file=corrupt[0][1], reason=corrupt[0][2])
+    return Subset(source, kept), corrupt
+
+
+@contextlib.contextmanager
+def naming_corrupt_files(*sources):
+    """Context in which a failure to read or decode an image becomes an error that names its file.
+
+    It costs nothing as long as nothing fails. Then the sources are searched for the file at fault, which
+    takes as long as decoding them; an error that no image explains stays what it was. Its arguments are the
+    sources that are read inside.
+
+    Raises:
+        ValueError: for the first file that cannot be read; it tells path and reason.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import Digits, batches, naming_corrupt_files
+
+    digits = Digits("train")
+    with naming_corrupt_files(digits):
+        for images, labels in batches(digits, 1300):
+            pass
+    ```
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for source in sources:
+            for _, path, reason in _corrupt(source, range(len(source))):
+                text = f"`source` must be of images that can be read. Received: file={path!r}, which {reason}"
+                raise ValueError(text) from error
+        raise
+
+
+def check_sizes(source, size, sample=SAMPLE):
+    """Checks on some images of a source that none is smaller than what is to be cut out of it.
+
+    Args:
+        source: As in `batches`.
+        size: Integer or pair of them, height and width of the crop.
+        sample: Integer, how many images to look at, spread over the source. Defaults to `256`.
+
+    Raises:
+        ValueError: if one is smaller, with its size and path; or for an argument that cannot work.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import Digits, check_sizes
+
+    check_sizes(Digits("train"), 32)
+    ```
+    """
+    import tensorflow as tf
+
+    size = positive_pair("size", size)
+    positive_integer("sample", sample)
+    for index in np.unique(np.linspace(0, len(source) - 1, sample).astype(int)):
+        try:
+            height, width = pixels(_image(source, index)).shape[:2]
+        except tf.errors.OpError:
+            continue  # found by those whose task it is
+        require(
+            height >= size[0] and width >= size[1],
+            "size",
+            "no more than the images' height and width",
+            size=size,
+            image=(height, width),
+            file=describe(source, index),
+        )
+
+
+def describe(source, index):
+    """The path of an element of a source, or what else tells which one it is."""
+    return source.describe(index) if hasattr(source, "describe") else f"element {index}"
+
+
+def _corrupt(source, indices):
+    """Yields `(index, path, reason)` of what cannot be decoded."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(indices), WINDOW):
+            window = [int(index) for index in indices[start : start + WINDOW]]
+            for index, reason in zip(window, pool.map(lambda i: _fault(source, i), window), strict=True):
+                if reason:
+                    yield index, describe(source, index), reason
+
+
+def _image(source, index):
+    import tensorflow as tf
+
+    zero = tf.constant(0, tf.int64)
+    return source.element(tf.constant(index, tf.int64), zero, zero)[0]
+
+
+def _fault(source, index):
+    """What is wrong with an element: a phrase that continues "which", or `None`."""
+    import tensorflow as tf
+
+    try:
+        image = _image(source, index)
+    except tf.errors.NotFoundError:
+        return "does not exist"
+    except tf.errors.OpError as error:
+        return f"cannot be read ({error.message.splitlines()[0]})"
+    if image.dtype != tf.string:
+        return None
+    contents = image.numpy()
+    if not contents:
+        return "is empty"
+    if not is_image_file(image):
+        known = [name for head, name in OTHER_FORMATS.items() if contents.startswith(head)]
+        return f"is a {known[0]} file, neither JPEG nor PNG" if known else "is neither a JPEG nor a PNG file"
+    try:
+        decode(image)
+    except tf.errors.InvalidArgumentError:
+        return "is cut off or damaged"
+    return None

@@ -1,0 +1,37 @@
+import os
+from pathlib import Path
+
+import keras
+
+from keras_sknet.models.precision import in_precision
+
+
+def keep_model(model, path):
+    """Writes a model to a `.keras` file over the one that is there, which stays until the new one is whole.
+
+    The file holds the model alone, in float32, neither optimizer nor loss.
+
+    Args:
+        model: Functional `keras.Model`.
+        path: Path of the file, its name ending in `.keras`.
+
+    Raises:
+        OSError: if the file cannot be written.
+
+    Example:
+
+    ```python
+    from keras_sknet.training import keep_model
+
+    keep_model(keras_sknet.SKNetSmall(), "model.keras")
+    ```
+    """
+    # A model of the same layers that was never compiled: files that only predict need no more.
+    model = in_precision(keras.Model(model.inputs, model.outputs, name=model.name), "float32")
+    path = Path(path)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        model.save(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,156 @@
+"""Where a training stands, and what happens to it between its steps."""
+
+import dataclasses
+import json
+import math
+import time
+
+import keras
+
+from keras_sknet.training.averages import averaged_weights
+from keras_sknet.training.curves import write_history
+from keras_sknet.training.state import load_state, save_state
+from keras_sknet.validation import require
+
+HISTORY = "history.csv"
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training stands: what a checkpoint tells beside the values of variables.
+
+    Args:
+        step: Integer, steps that are done.
+        history: List of a dictionary for each epoch that is done.
+        best_epoch: Integer, the epoch of the kept model. `None`: there is none.
+        best_loss: Float, its loss in validation.
+        pending: Logs of an epoch that is trained and not validated yet, or `None`.
+    """
+
+    step: int = 0
+    history: list = dataclasses.field(default_factory=list)
+    best_epoch: int | None = None
+    best_loss: float = math.inf
+    pending: dict | None = None
+
+
+class Loop(keras.callbacks.Callback):
+    """Counts steps, stops at a loss that is not finite, validates, keeps the best model, writes checkpoints.
+
+    Args:
+        model: Compiled `keras.Model` whose optimizer is built.
+        schedule: Schedule of the learning rate.
+        steps: Integer, of an epoch.
+        validation: `tf.data.Dataset` of images, one-hot labels and weights.
+        keep: Callable `(model)` that keeps the best one.
+        folder: `Path` of the checkpoints.
+        settings: Dictionary of what makes the training what it is.
+        seconds: Float, time between checkpoints within an epoch.
+        interrupt: `GentleInterrupt`, which is let through where a checkpoint can be written.
+    """
+
+    def __init__(self, model, schedule, steps, validation, keep, folder, settings, seconds, interrupt):
+        super().__init__()
+        self.set_model(model)
+        self.progress = Progress()
+        self._schedule, self._steps = schedule, steps
+        self._validation, self._keep = validation, keep
+        self._folder, self._seconds, self._interrupt = folder, seconds, interrupt
+        self._settings = json.loads(json.dumps(settings))  # as it comes back from a file
+        self._saved = time.monotonic()
+        self._running = None
+
+    def restore(self):
+        """Takes the training up where its last whole checkpoint is; returns complaints about damaged ones.
+
+        Raises:
+            ValueError: if the checkpoint is of a training with other settings.
+        """
+        found, complaints = load_state(self._folder)
+        if found is None:
+            return complaints
+        arrays, document = found
+        received = document.pop("settings")
+        different = [key for key in self._settings if received.get(key) != self._settings[key]]
+        require(
+            not different,
+            "output",
+            "the folder of a training with the same settings, or a new one",
+            output=str(self._folder.parent),
+            **{key: self._settings[key] for key in different},
+            **{f"{key}_there": received.get(key) for key in different},
+        )
+        self.progress = Progress(**document)
+        variables = self._variables()
+        for variable, array in zip(variables, arrays, strict=False):
+            variable.assign(array)
+        if self.progress.step % self._steps:
+            self._running = arrays[len(variables) :]
+        return complaints
+
+    def save(self):
+        """Writes a checkpoint."""
+        running = [variable.numpy() for variable in self._metric_variables()]
+        arrays = [variable.numpy() for variable in self._variables()] + running
+        document = {**dataclasses.asdict(self.progress), "settings": self._settings}
+        save_state(self._folder, self.progress.step, arrays, document)
+        self._saved = time.monotonic()
+
+    def finish_epoch(self, logs):
+        """Validates, keeps the model if it is the best so far, and writes a checkpoint."""
+        progress = self.progress
+        progress.pending = logs
+        try:
+            with averaged_weights(self.model):
+                results = self.model.evaluate(
+                    self._validation, return_dict=True, verbose=0, callbacks=[self._interrupt]
+                )
+                logs = {**logs, **{f"val_{name}": value for name, value in results.items()}}
+                if logs["val_loss"] < progress.best_loss:
+                    self._keep(self.model)
+                    progress.best_epoch, progress.best_loss = len(progress.history) + 1, logs["val_loss"]
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        progress.history.append({"epoch": len(progress.history) + 1, **logs})
+        progress.pending = None
+        self._require_finite(logs["val_loss"])
+        write_history(progress.history, self._folder.parent / HISTORY)
+        self.save()
+        return logs
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._running:
+            # Sums over the part of the epoch that another process has trained.
+            for variable, value in zip(self._metric_variables(), self._running, strict=True):
+                variable.assign(variable + value)
+            self._running = None
+        self.progress.step += 1
+        self._require_finite(logs["loss"])
+        if self.progress.step % self._steps:  # the last step of an epoch is followed by its validation
+            if self._interrupt.pressed or time.monotonic() - self._saved >= self._seconds:
+                self.save()
+            self._interrupt.on_train_batch_end(batch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name: float(value) for name, value in sorted(logs.items())}
+        # The callbacks behind this one see what validation gave.
+        logs.update(self.finish_epoch({**values, "learning_rate": self._rate()}))
+
+    def _require_finite(self, loss):
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"The loss is not finite from step {self.progress.step} on, in epoch "
+                f"{(self.progress.step - 1) // self._steps + 1}: train at a lower learning rate. "
+                f"Received: learning_rate={self._rate():.3g}"
+            )
+
+    def _rate(self):
+        """The learning rate of the last step."""
+        return float(keras.ops.convert_to_numpy(self._schedule(self.progress.step - 1)))
+
+    def _variables(self):
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _metric_variables(self):
+        return [variable for metric in self.model.metrics for variable in metric.variables]

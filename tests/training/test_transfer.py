@@ -1,0 +1,62 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_sknet
+from keras_sknet.data import Digits, digits
+from keras_sknet.training import Recipe, finetune
+from nets import tiny
+
+HEAD = Recipe(epochs=1, batch_size=16, learning_rate=0.05)
+WHOLE = dataclasses.replace(HEAD, learning_rate=0.005)
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch):
+    monkeypatch.setitem(digits.SPLITS, "train", (0, 16))
+    monkeypatch.setitem(digits.SPLITS, "validation", (1300, 1310))
+
+
+def weights(model, frozen):
+    """Of the stem and stages 2 to 4, or of what is behind them, by path."""
+    behind = ("sk_5", "predictions")
+    return {
+        weight.path: weight.numpy() for weight in model.weights if weight.path.startswith(behind) != frozen
+    }
+
+
+def test_frozen_stages_stay_first_and_move_later(tmp_path):
+    keras.utils.set_random_seed(0)
+    base = tiny()
+    before = base.get_weights()
+    model = keras_sknet.replace_classifier(base, Digits.class_names)
+    start = weights(model, frozen=True)
+    (first, second), best = finetune(
+        model, Digits("train"), Digits("validation"), tmp_path, head=HEAD, whole=WHOLE, verbose=False
+    )
+    assert len(first) == len(second) == best == 1
+    head = keras.models.load_model(tmp_path / "frozen" / "model.keras")
+    assert head.get_layer("predictions").class_names == Digits.class_names
+    for path, value in weights(head, frozen=True).items():
+        np.testing.assert_array_equal(value, start[path])  # moving statistics too
+    whole = keras.models.load_model(tmp_path / "model.keras")
+    moved = [np.any(value != start[path]) for path, value in weights(whole, frozen=True).items()]
+    assert len(moved) > 30 and np.mean(moved) > 0.9
+    # The second part starts where the first one ends.
+    kernels = [model.get_layer("predictions").kernel.numpy() for model in (head, whole)]
+    assert 0 < np.abs(kernels[0] - kernels[1]).max() < 0.02 < np.abs(kernels[0]).max()
+    assert len(base.get_weights()) == len(before)
+
+
+def test_a_new_classifier_shares_the_rest():
+    base = tiny(class_names=list("abcde"))
+    model = keras_sknet.replace_classifier(base, ["cat", "dog"], activation=None)
+    assert model.output_shape == (None, 2) and base.output_shape == (None, 5)
+    assert model.get_layer("predictions").class_names == ("cat", "dog")
+    assert model.layers[:-1] == base.layers[:-1]
+    features = tiny(include_top=False)
+    assert keras_sknet.replace_classifier(features, 3).output_shape == (None, 3)
+    pooled = tiny(include_top=False, pooling="avg")
+    assert keras_sknet.replace_classifier(pooled, 3).output_shape == (None, 3)
