@@ -63,15 +63,8 @@ def _source_batches(model, source, batch_size):
 
     # Images that are drawn at the model's size already would only lose their border.
     transform = evaluation_transform(model)
-    ready = _image_shape(source) == transform.shape
+    ready = getattr(source, "image_shape", None) == transform.shape
     return evaluation_batches(source, batch_size, None if ready else transform)
-
-
-def _image_shape(source):
-    """The shape that all images of a source have, or `None`; a part of a source tells it less readily."""
-    while not hasattr(source, "image_shape") and hasattr(source, "source"):
-        source = source.source
-    return getattr(source, "image_shape", None)
 
 
 def _slices(images, labels, batch_size):

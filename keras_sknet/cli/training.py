@@ -16,7 +16,7 @@ from keras_sknet.cli.output import output_folder
 from keras_sknet.cli.results import METRICS, remove_results, write_results
 from keras_sknet.data import check_sizes
 from keras_sknet.training import mirrored_strategy
-from keras_sknet.training.fit import CHECKPOINTS, MODEL
+from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.recipe import PRECISIONS
 from keras_sknet.training.transfer import FROZEN
 
@@ -154,6 +154,8 @@ def run_training(arguments, recipe, splits, make_model, train, description):
             raise CommandError(str(error)) from error
         finally:
             keras.config.set_dtype_policy("float32")
+            if not _has_checkpoints(output):
+                shutil.rmtree(output / LOGS, ignore_errors=True)
         metrics = {
             **description,
             "parameters": model.count_params(),
@@ -182,8 +184,7 @@ def _strategy(arguments):
 @contextlib.contextmanager
 def _run_folder(path):
     """The folder to write to: a new one, or that of a run that was stopped."""
-    stopped = any((path / folder).is_dir() for folder in (CHECKPOINTS, FROZEN))
-    if stopped and not (path / METRICS).exists():
+    if _has_checkpoints(path) and not (path / METRICS).exists():
         print(f"Going on with what was stopped in {path}", file=sys.stderr)
         remove_results(path)
         yield path
@@ -192,8 +193,12 @@ def _run_folder(path):
             yield path
 
 
+def _has_checkpoints(output):
+    return any((output / folder).is_dir() for folder in (CHECKPOINTS, FROZEN))
+
+
 def _what_is_left(output):
-    if not any((output / folder).is_dir() for folder in (CHECKPOINTS, FROZEN)):
+    if not _has_checkpoints(output):
         return "Stopped before the first step ended: nothing is written"
     best = f" The best model so far is {output / MODEL}." if (output / MODEL).exists() else ""
     return f"Stopped.{best} The same command goes on from here"

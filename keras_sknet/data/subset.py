@@ -42,6 +42,7 @@ class Subset:
         )
         self.source, self.indices = source, values.astype("int64")
         self.class_names = source.class_names
+        self.image_shape = getattr(source, "image_shape", None)
         with tf.device("/CPU:0"):
             self._indices = tf.constant(self.indices)
 

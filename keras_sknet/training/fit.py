@@ -100,7 +100,14 @@ def fit(
             ),
             lambda model: keep_model(model, output / MODEL),
             output / CHECKPOINTS,
-            {**dataclasses.asdict(recipe), "images": len(source), "seed": seed, **(settings or {})},
+            {
+                **dataclasses.asdict(recipe),
+                "images": len(source),
+                "class_names": source.class_names,
+                "parameters": model.count_params(),
+                "seed": seed,
+                **(settings or {}),
+            },
             checkpoint_seconds,
             interrupt,
         )

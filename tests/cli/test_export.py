@@ -5,7 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from checks import images, randomize, relative_difference
-from keras_sknet.cli import export, main
+from keras_sknet.cli import calibration, export, main
 from nets import tiny
 
 # What each format writes, that one can tell it by.
@@ -75,7 +75,7 @@ def test_a_quantized_file(quantize, folder, tmp_path):
 @pytest.mark.parametrize("data", ["digits", "photos"])
 def test_a_file_in_int8_is_calibrated(data, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(export, "CALIBRATION", 20)
+    monkeypatch.setattr(calibration, "IMAGES", 20)
     command = ["export", "net.keras", "--format", "tflite", "--quantize", "int8", "--data", data, "-o"]
     assert main([*command, str(tmp_path / "net.tflite")]) == 0
     interpreter = Interpreter(str(tmp_path / "net.tflite"))
@@ -86,9 +86,12 @@ def test_a_file_in_int8_is_calibrated(data, folder, tmp_path, monkeypatch):
     assert relative_difference(got, want) < 0.2
 
 
-def test_images_are_chosen_evenly(monkeypatch):
-    monkeypatch.setattr(export, "CALIBRATION", 3)
-    assert [list(export._evenly(range(count))) for count in (2, 3, 7)] == [[0, 1], [0, 1, 2], [0, 3, 6]]
+def test_images_are_chosen_evenly():
+    assert [list(calibration.evenly(range(count), 3)) for count in (2, 3, 7)] == [
+        [0, 1],
+        [0, 1, 2],
+        [0, 3, 6],
+    ]
 
 
 TFLITE = "net.keras --format tflite -o OUT"

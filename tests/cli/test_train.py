@@ -123,7 +123,7 @@ def test_metrics_say_how_it_came_about(trained):
     assert [logs["epoch"] for logs in metrics["history"]] == [1, 2]
     names = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
     assert set(metrics["history"][0]) == names
-    rows = list(csv.DictReader((trained[0] / "history.csv").open()))
+    rows = list(csv.DictReader((trained[0] / "history.csv").read_text().splitlines()))
     assert [float(row["val_loss"]) for row in rows] == [logs["val_loss"] for logs in metrics["history"]]
     settings = {"model": "SKNetSmall", "epochs": 2, "batch_size": 32, "learning_rate": 0.1, "seed": 5}
     assert settings.items() <= metrics.items()
@@ -196,7 +196,12 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path):
     said = interrupted("Epoch 3/", *command)
     best = output / "model.keras"
     assert said == f"Stopped. The best model so far is {best}. The same command goes on from here"
-    assert sorted(path.name for path in output.iterdir()) == ["checkpoints", "history.csv", "model.keras"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        "checkpoints",
+        "history.csv",
+        "model.keras",
+        "tensorboard",
+    ]
     rows = (output / "history.csv").read_text().splitlines()
 
     process = launch(*command)
@@ -214,7 +219,7 @@ def test_ctrl_c_at_the_start_leaves_no_model(tmp_path):
     if "nothing is written" in said:
         assert not output.exists()
     else:
-        assert [path.name for path in output.iterdir()] == ["checkpoints"]
+        assert sorted(path.name for path in output.iterdir()) == ["checkpoints", "tensorboard"]
 
 
 def test_the_files_of_a_stopped_run_are_written_anew(trained, tmp_path):

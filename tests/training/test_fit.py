@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_sknet import Branch, SKNetSmall
-from keras_sknet.data import Digits, digits
+from keras_sknet.data import Augmentation, Digits, digits
 from keras_sknet.training import Recipe, accuracy_by_scale, fit, keep_model
 from keras_sknet.training import state as state_file
 
@@ -224,6 +224,28 @@ def test_mixed_precision_keeps_a_float32_model(tmp_path, precision):
     images, _ = Digits("validation").arrays()
     expected = model.predict(images, verbose=0).astype("float32")
     np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_step_compiled_by_xla_trains_alike(tmp_path):
+    losses = []
+    for jit_compile in (False, True):
+        recipe = Recipe(epochs=1, batch_size=16, learning_rate=0.01, jit_compile=jit_compile)
+        _, history, _ = train(tmp_path / str(jit_compile), recipe=recipe)
+        losses.append([history[0]["loss"], history[0]["val_loss"]])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_augmented_trainings_resume_too(tmp_path):
+    augmentation = Augmentation(erasing=0.5, mixup=0.2)
+    recipe = dataclasses.replace(RECIPE, crop="padded", augmentation=augmentation)
+    whole, history, _ = train(tmp_path / "whole", recipe=recipe)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", recipe=recipe, callbacks=[Killer(5)], checkpoint_seconds=0)
+    resumed, history_resumed, _ = train(tmp_path / "killed", recipe=recipe)
+    assert_equal(whole, resumed)
+    assert history_resumed == history
 
 
 def test_accuracy_by_scale_counts(monkeypatch):
