@@ -13,6 +13,7 @@ import keras_sknet
 from keras_sknet.cli.arguments import positive_integer
 from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.models import load_model
+from keras_sknet.cli.output import require_unused
 from keras_sknet.data import Subset, naming_corrupt_files, open_source
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
@@ -84,8 +85,7 @@ def run(arguments):
     from keras_sknet.analysis.report import write_report
 
     output = arguments.output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise CommandError(f"argument --output: {str(output)!r} exists and is no empty folder: name another")
+    require_unused(output)
     model = load_model(arguments.model, "MODEL.keras")
     try:
         data = open_source(arguments.data, arguments.split, arguments.data_dir)

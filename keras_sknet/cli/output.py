@@ -18,12 +18,17 @@ def output_folder(path):
     Raises:
         CommandError: if there is something else.
     """
+    require_unused(path)
     created = not path.exists()
-    if not created and (not path.is_dir() or any(path.iterdir())):
-        raise CommandError(f"argument --output: {str(path)!r} exists and is no empty folder: name another")
     path.mkdir(parents=True, exist_ok=True)
     try:
         yield path
     finally:
         if created and not any(path.iterdir()):
             path.rmdir()
+
+
+def require_unused(path):
+    """Raises `CommandError` unless there is nothing at `path`, or an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CommandError(f"argument --output: {str(path)!r} exists and is no empty folder: name another")

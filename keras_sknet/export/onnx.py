@@ -10,8 +10,8 @@ from keras_sknet.export.inference import (
 )
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.runtimes import quiet
-from keras_sknet.export.saved_model import compiled_by_xla
 from keras_sknet.export.verify import verified
+from keras_sknet.export.xla import require_no_xla
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
 from keras_sknet.validation import require
@@ -78,15 +78,7 @@ def _convert(model):
     tf2onnx, defs = import_extra("tf2onnx"), import_extra("onnx.defs")
     # The archive holds the variables.
     archive, function = inference_archive(folded(model))
-    compiled = compiled_by_xla(model, function)
-    require(
-        not compiled,
-        "model",
-        "free of parts that XLA must compile, as Keras' convolutions with groups > 1 are "
-        "(keras_sknet.GroupedConv2D is not)",
-        model=model.name,
-        layers=compiled,
-    )
+    require_no_xla(model, [function])
     signature = function.structured_input_signature[0]
     # It takes the names of outputs from a dictionary only.
     named = tf.function(lambda *inputs: named_outputs(function(*inputs)))

@@ -17,8 +17,8 @@ from keras_sknet.export.metadata import metadata
 from keras_sknet.export.signatures import add_image_signatures
 from keras_sknet.export.verify import verified
 from keras_sknet.export.warmup import write_warmup_requests
+from keras_sknet.export.xla import require_no_xla
 from keras_sknet.files import appearing_whole
-from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import positive_integer, require
 
 
@@ -94,15 +94,7 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
         with write_errors(path):
             added = add_image_signatures(archive, function, served, size, assets)
         functions = {"serving_default": function, **added}
-        compiled = {layer for f in functions.values() for layer in compiled_by_xla(served, f)}
-        require(
-            not compiled,
-            "model",
-            "free of parts that XLA must compile, as model servers switch XLA off (Keras compiles "
-            "convolutions with groups > 1 that way, keras_sknet.GroupedConv2D does not)",
-            model=model.name,
-            layers=sorted(compiled),
-        )
+        require_no_xla(served, functions.values())
         write(archive, unfinished, path)
         with write_errors(path):
             _write_extras(model, unfinished / "assets.extra", functions, size)
@@ -131,30 +123,3 @@ def _base_folder(path):
     finally:
         if created and not any(base.iterdir()):
             base.rmdir()
-
-
-def compiled_by_xla(model, function):
-    """Lists the layers of `model` of which a function holds parts that XLA must compile.
-
-    Args:
-        model: The `keras.Model` that the function was traced from.
-        function: TensorFlow's concrete function.
-
-    Returns:
-        Sorted list of the layers' paths inside the model; the operation's name where it lies in no layer.
-    """
-    graph_def = function.graph.as_graph_def()
-    nodes = list(graph_def.node)
-    for function in graph_def.library.function:
-        nodes += function.node_def
-    calls = [node.name for node in nodes if "_XlaMustCompile" in node.attr and node.attr["_XlaMustCompile"].b]
-    names = {layer.name for layer in flatten_layers(model)} - {model.name}
-    return sorted({_layer_path(call, names) or call for call in calls})
-
-
-def _layer_path(operation, names):
-    """The layers around an operation, read from its scopes; Keras appends numbers to make these unique."""
-    path = []
-    for scope in operation.split("/")[:-1]:
-        path += [name for name in (scope, scope.rpartition("_")[0]) if name in names][:1]
-    return "/".join(path)
