@@ -21,9 +21,9 @@ from keras_sknet.evaluation import evaluate
 from keras_sknet.training import DIGITS, finetune, fit
 
 # Ten digits a class are 150 images at three scales: an epoch is short, so there are many.
-HEAD = dataclasses.replace(DIGITS, epochs=20, batch_size=50, learning_rate=0.1)
-WHOLE = dataclasses.replace(DIGITS, epochs=40, batch_size=50, learning_rate=0.02)
-SCRATCH = dataclasses.replace(DIGITS, epochs=60, batch_size=50, learning_rate=0.1)
+HEAD = dataclasses.replace(DIGITS, epochs=20, batch_size=50, learning_rate=0.2)
+WHOLE = dataclasses.replace(DIGITS, epochs=40, batch_size=50, learning_rate=0.1)
+SCRATCH = dataclasses.replace(DIGITS, epochs=60, batch_size=50, learning_rate=0.2)
 
 
 class Half:
@@ -71,7 +71,7 @@ def compare(seed, examples, epochs, output):
 
     base = keras.models.load_model(folders["base"] / "model.keras")
     model = keras_sknet.replace_classifier(base, few.class_names)
-    parts = {"head": HEAD, "whole": WHOLE, "freeze_through": 4, "seed": seed, "verbose": False}
+    parts = {"head": HEAD, "whole": WHOLE, "freeze_through": 2, "seed": seed, "verbose": False}
     finetune(model, few, validation, folders["transfer"], **parts)
 
     keras.utils.set_random_seed(seed)

@@ -24,13 +24,13 @@ if keras.backend.backend() == "tensorflow":
 
 
 @pytest.fixture(autouse=True)
-def keras_state():
+def keras_state(request):
     """Every test starts from one seed and leaves names, dtype policy and floatx as it found them."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.utils.set_random_seed(0)
     yield
-    # Collecting garbage takes 0.2 s: once a module is enough.
-    keras.utils.clear_session(free_memory=False)
+    # Collecting garbage takes 0.2 s: once a module is enough, but for those that fill the memory.
+    keras.utils.clear_session(free_memory=request.node.get_closest_marker("slow") is not None)
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
 

@@ -1,6 +1,7 @@
 """The networks of the paper's tables, built and counted, each once."""
 
 import functools
+import gc
 
 import keras
 
@@ -39,7 +40,10 @@ def measure(net):
         model = build(net)
     except ImportError:
         return None
-    return complexity(model), model.input_shape[1]
+    found = complexity(model), model.input_shape[1]
+    del model
+    gc.collect()  # else the weights of network after network stay until Python comes to it
+    return found
 
 
 def _own(name, **options):

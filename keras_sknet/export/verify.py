@@ -17,7 +17,7 @@ RANDOM = 16
 UNKNOWN_SIZE = 64
 BATCH = 32
 # By how much of the largest output less precise ones may differ; integers are judged by which is the largest.
-TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": np.inf}
+TOLERANCES = {"float16": 3e-2, "bfloat16": 5e-2, "int8": np.inf}
 AGREEMENT = 0.5
 
 
@@ -53,7 +53,7 @@ def verify_export(model, path, images=None):
     """Compares an exported model with the Keras model that it was made of, in inference mode.
 
     Both get the same random images, and `images` where given. Allowed are differences of 1e-4 of the
-    largest output (of 1e-5 for a `.keras` file), and of 1e-2 for weights in float16. A file of
+    largest output (of 1e-5 for a `.keras` file), and of 3e-2 for weights in float16. A file of
     8-bit integers must have the same output at the top for half of the images, which shows that it is not
     broken: how accurate it is, only labelled images can tell.
 
