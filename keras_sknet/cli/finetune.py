@@ -7,7 +7,7 @@ from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.models import load_model
 from keras_sknet.cli.results import DESCRIPTION as RESULTS
 from keras_sknet.cli.results import require_packages
-from keras_sknet.cli.training import adapted, add_options, open_splits, run_training
+from keras_sknet.cli.training import adapted, add_options, open_splits, run_training, strategy_scope
 from keras_sknet.data.transforms import input_size
 from keras_sknet.models import in_precision, replace_classifier
 from keras_sknet.training import FINETUNE, FINETUNE_HEAD, finetune
@@ -55,6 +55,7 @@ def add_to(commands):
 def run(arguments):
     """Runs the command."""
     require_packages(arguments.no_export)
+    scope = strategy_scope(arguments)
     try:
         size = input_size(load_model(arguments.model, "--from"))
         whole = adapted(FINETUNE, arguments)
@@ -90,4 +91,4 @@ def run(arguments):
         second = [{**logs, "epoch": len(first) + logs["epoch"]} for logs in second]
         return first + second, len(first) + best
 
-    run_training(arguments, whole, splits, make_model, train, description)
+    run_training(arguments, scope, whole, splits, make_model, train, description)

@@ -7,7 +7,7 @@ from keras_sknet.cli.arguments import positive_integer
 from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.results import DESCRIPTION as RESULTS
 from keras_sknet.cli.results import require_packages
-from keras_sknet.cli.training import adapted, add_options, open_splits, run_training
+from keras_sknet.cli.training import adapted, add_options, open_splits, run_training, strategy_scope
 from keras_sknet.training import RECIPES, fit
 
 NETWORKS = tuple(sorted(name for name in vars(keras_sknet.models) if name[0].isupper()))
@@ -68,6 +68,7 @@ def add_to(commands):
 def run(arguments):
     """Runs the command."""
     require_packages(arguments.no_export)
+    scope = strategy_scope(arguments)
     name = arguments.recipe or _recipe_for(arguments)
     network, size = DEFAULTS[name]
     network, size = arguments.model or network, arguments.size or size
@@ -95,7 +96,7 @@ def run(arguments):
             settings=settings,
         )
 
-    run_training(arguments, recipe, splits, make_model, train, {**description, "skipped": skipped})
+    run_training(arguments, scope, recipe, splits, make_model, train, {**description, "skipped": skipped})
 
 
 def _recipe_for(arguments):

@@ -126,11 +126,12 @@ def open_splits(arguments, recipe, size):
     return splits, skipped
 
 
-def run_training(arguments, recipe, splits, make_model, train, description):
+def run_training(arguments, scope, recipe, splits, make_model, train, description):
     """Trains in the output folder and writes the results, or goes on with what was stopped there.
 
     Args:
         arguments: The command's.
+        scope: What `strategy_scope` returns.
         recipe: `Recipe`, the last one of the training.
         splits: What `open_splits` returns.
         make_model: Callable that returns the model.
@@ -138,7 +139,6 @@ def run_training(arguments, recipe, splits, make_model, train, description):
         description: Dictionary for `metrics.json`: what makes the run besides recipe and seed.
     """
     start = time.perf_counter()
-    scope = _strategy(arguments).scope() if arguments.strategy else contextlib.nullcontext()
     keras.config.set_dtype_policy(recipe.precision)
     keras.utils.set_random_seed(arguments.seed)
     with _run_folder(arguments.output) as output:
@@ -174,9 +174,12 @@ def run_training(arguments, recipe, splits, make_model, train, description):
         print(f"Written to {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
-def _strategy(arguments):
+def strategy_scope(arguments):
+    """The scope to make the model in. The CPU can be parted only before TensorFlow has computed anything."""
+    if not arguments.strategy:
+        return contextlib.nullcontext()
     try:
-        return mirrored_strategy(arguments.replicas)
+        return mirrored_strategy(arguments.replicas).scope()
     except (ValueError, RuntimeError) as error:
         raise CommandError(f"argument --strategy: {error}") from error
 

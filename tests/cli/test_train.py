@@ -177,6 +177,19 @@ def test_a_network_without_sk_units_trains_without_figure(few_digits, tmp_path, 
     assert "No attention.png: this network has no SK units" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_it_trains_on_parts_of_the_cpu(trained, tmp_path):
+    options = ("--no-export", "--strategy", "mirrored", "--replicas", "2", "--output", tmp_path / "run")
+    process = launch(*COMMAND, *options)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    one, two = (
+        json.loads((folder / "metrics.json").read_text()) for folder in (trained[0], tmp_path / "run")
+    )
+    # Float32 rounds otherwise in every step.
+    assert two["history"][0]["loss"] == pytest.approx(one["history"][0]["loss"], rel=0.02)
+
+
 def interrupted(line, *command):
     """Presses Ctrl-C when a line begins so; returns what stands on stderr."""
     process = launch(*command)
