@@ -3,7 +3,8 @@
     python examples/transfer.py [--examples 10] [--seeds 3] [--epochs 14] [--output transfer]
 
 Frozen stages with a new head first, then all of it at a lower rate; beside it the same network trained from
-scratch on the same examples for as many steps. Prints the accuracy on held-out digits for each seed.
+scratch on the same examples for as many steps. Prints the accuracy on held-out digits for each seed
+(docs/results.md has what it gave).
 Needs `pip install "keras_sknet[train]"`.
 """
 
@@ -23,7 +24,7 @@ from keras_sknet.training import DIGITS, finetune, fit
 # Ten digits a class are 150 images at three scales: an epoch is short, so there are many.
 HEAD = dataclasses.replace(DIGITS, epochs=20, batch_size=50, learning_rate=0.2)
 WHOLE = dataclasses.replace(DIGITS, epochs=40, batch_size=50, learning_rate=0.1)
-SCRATCH = dataclasses.replace(DIGITS, epochs=60, batch_size=50, learning_rate=0.2)
+SCRATCH = dataclasses.replace(DIGITS, epochs=60, batch_size=50, learning_rate=0.1)
 
 
 class Half:
