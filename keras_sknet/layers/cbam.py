@@ -6,6 +6,7 @@ from keras import ops
 from keras_sknet.layers.bottleneck import ResNeXtBottleneck
 from keras_sknet.layers.conv_norm_act import ConvNormAct
 from keras_sknet.layers.foldable import Foldable
+from keras_sknet.layers.gates import channel_layers
 from keras_sknet.validation import image_shape, positive_integer
 
 
@@ -49,21 +50,7 @@ class CBAM(Foldable):
 
     def build(self, input_shape):
         shape = image_shape(self, input_shape)
-        channels = shape[-1]
-        units = max(channels // self.reduction, 1)
-        self.squeeze = keras.layers.Dense(
-            units,
-            "relu",
-            kernel_initializer="he_normal",
-            dtype=self.dtype_policy,
-            trainable=self.trainable,
-            name="squeeze",
-        )
-        self.excite = keras.layers.Dense(
-            channels, dtype=self.dtype_policy, trainable=self.trainable, name="excite"
-        )
-        self.squeeze.build((shape[0], channels))
-        self.excite.build((shape[0], units))
+        self.squeeze, self.excite = channel_layers(self, shape)
         self.position_gate.build((*shape[:-1], 2))
 
     def call(self, inputs, training=None):

@@ -38,22 +38,7 @@ class SqueezeExcite(keras.layers.Layer):
         self.reduction = positive_integer("reduction", reduction)
 
     def build(self, input_shape):
-        shape = image_shape(self, input_shape)
-        channels = shape[-1]
-        units = max(channels // self.reduction, 1)
-        self.squeeze = keras.layers.Dense(
-            units,
-            "relu",
-            kernel_initializer="he_normal",
-            dtype=self.dtype_policy,
-            trainable=self.trainable,
-            name="squeeze",
-        )
-        self.excite = keras.layers.Dense(
-            channels, "sigmoid", dtype=self.dtype_policy, trainable=self.trainable, name="excite"
-        )
-        self.squeeze.build((shape[0], channels))
-        self.excite.build((shape[0], units))
+        self.squeeze, self.excite = channel_layers(self, image_shape(self, input_shape), "sigmoid")
 
     def call(self, inputs):
         self._image_shape(inputs.shape)
@@ -68,3 +53,15 @@ class SqueezeExcite(keras.layers.Layer):
 
     def _image_shape(self, input_shape):
         return image_shape(self, input_shape, self.excite.units if self.built else None)
+
+
+def channel_layers(gate, shape, activation=None):
+    """Builds the two dense layers through which a gate with a `reduction` weighs the channels of images."""
+    inherited = {"dtype": gate.dtype_policy, "trainable": gate.trainable}
+    batch, channels = shape[0], shape[-1]
+    units = max(channels // gate.reduction, 1)
+    squeeze = keras.layers.Dense(units, "relu", kernel_initializer="he_normal", name="squeeze", **inherited)
+    excite = keras.layers.Dense(channels, activation, name="excite", **inherited)
+    squeeze.build((batch, channels))
+    excite.build((batch, units))
+    return squeeze, excite
