@@ -35,17 +35,25 @@ def network(name, size, dtype="float32", small=False, depths=None, kernels=None)
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(dtype)
-    options = dict(SMALL) if small else {}
+    options = {}
     if depths:
         options["depths"] = tuple(depths)
     if kernels:
         options["branches"] = [keras_sknet.Branch(3, dilation) for dilation in range(1, kernels + 1)]
-    model = getattr(keras_sknet, NETWORKS[name])(input_shape=(size, size, 3), **options)
+    model = plain_network(name, size, small, **options)
     for weight in model.trainable_weights:
         # Zeros, as they start, would be optimized away when batch normalization is folded.
         if weight.name == "beta":
             weight.assign(keras.random.normal(weight.shape, stddev=0.1))
     return model
+
+
+def plain_network(name, size, small=False, **options):
+    """Builds a network as its users do: nothing is prepared or altered."""
+    import keras_sknet
+
+    options = {**(SMALL if small else {}), **options}
+    return getattr(keras_sknet, NETWORKS[name])(input_shape=(size, size, 3), **options)
 
 
 def batch_of(batch, size, classes=1000):
@@ -87,7 +95,7 @@ def training_steps(model, batch, size, path=None, optimizer="keras_sknet"):
             self.seconds.append(time.perf_counter() - self.start)
 
     clock = Clock()
-    data = tf.data.Dataset.from_tensors(batch_of(batch, size)).repeat()
+    data = tf.data.Dataset.from_tensors(batch_of(batch, size, model.output_shape[-1])).repeat()
     sgd = {"keras_sknet": SGD, "keras": keras.optimizers.SGD}[optimizer]
     model.compile(sgd(0.1, momentum=0.9), "sparse_categorical_crossentropy", jit_compile=False)
 
@@ -277,7 +285,7 @@ def startup(network_name, batch, size, **options):
     if network_name == "ResNet50":
         model = keras.applications.ResNet50(weights=None, input_shape=(size, size, 3))
     else:
-        model = network(network_name, size, **options)
+        model = plain_network(network_name, size, **options)
     built = time.perf_counter() - start
 
     start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Times another package's ResNeXt-50 as it is, and with its grouped convolutions replaced.
+"""Times another package's model as it is, and with its grouped convolutions replaced.
 
-    python benchmarks/mend.py [--runs N] [--output mend.json]
+    python benchmarks/mend.py [--model FILE.keras] [--runs N] [--output mend.json]
 
-Trains zeromodels' ResNeXt-50 (`pip install zeromodels`) on CPU, compares both models' outputs and exports
-both. A step of the plain model takes about a minute.
+Trains zeromodels' ResNeXt-50 (`pip install zeromodels`), or the classifier in a file, on CPU, compares both
+models' outputs and exports both. A step of the plain ResNeXt-50 takes about a minute.
 """
 
 import argparse
@@ -27,12 +27,14 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", type=Path, help="a .keras file (zeromodels' ResNeXt-50)")
     parser.add_argument("--runs", type=int, default=5, help="steps of the replaced model (5)")
     parser.add_argument("--plain-runs", type=int, default=2, help="steps of the plain model (2)")
     parser.add_argument("--batch", type=int, default=8, help="images in a step (8)")
     parser.add_argument("--output", type=Path, default=Path("mend.json"))
     options = parser.parse_args()
-    plain, replaced = models()
+    plain = keras.models.load_model(options.model) if options.model else resnext()
+    replaced = keras_sknet.replace_grouped_convolutions(plain)
     result = {
         "machine": facts({}),
         "grouped convolutions": sum(type(layer) is keras_sknet.GroupedConv2D for layer in replaced.layers),
@@ -53,12 +55,11 @@ def main():
     )
 
 
-def models():
+def resnext():
     from zeromodels.models.resnext import ResNeXtImageClassify
 
     keras.utils.set_random_seed(0)
-    plain = ResNeXtImageClassify()
-    return plain, keras_sknet.replace_grouped_convolutions(plain)
+    return ResNeXtImageClassify()
 
 
 def difference(plain, replaced):

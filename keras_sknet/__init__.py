@@ -50,6 +50,7 @@ from keras_sknet.models import SKNet29 as SKNet29
 from keras_sknet.models import SKNet50 as SKNet50
 from keras_sknet.models import SKNet101 as SKNet101
 from keras_sknet.models import SKNetSmall as SKNetSmall
+from keras_sknet.models import SKNetThin as SKNetThin
 from keras_sknet.models import SKResNet18 as SKResNet18
 from keras_sknet.models import SKResNet34 as SKResNet34
 from keras_sknet.models import decode_predictions as decode_predictions

@@ -1,11 +1,17 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from keras_sknet.validation import require
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What TensorFlow puts around a reason.
+AROUND = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
 
 @contextlib.contextmanager
@@ -23,7 +29,7 @@ def appearing_whole(path, replace=False):
     Raises:
         ValueError: if `path` exists, at the start or at the end, and is not to be replaced, or the folder
             around it does not.
-        OSError: if the folder around it cannot be written to.
+        OSError: if the folder around it cannot be written to, or the disk is full, in words about `path`.
 
     Example:
 
@@ -48,7 +54,12 @@ def appearing_whole(path, replace=False):
             raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error
         # One level deeper, as a temporary folder itself is its owner's alone.
         unfinished = Path(folder, path.name)
-        yield unfinished
+        try:
+            yield unfinished
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error
         if not replace:
             _require_free(path)
         unfinished.replace(path)
@@ -56,3 +67,35 @@ def appearing_whole(path, replace=False):
 
 def _require_free(path):
     require(not os.path.lexists(path), "path", "new: nothing is overwritten", path=str(path))
+
+
+@contextlib.contextmanager
+def write_errors(path):
+    """Turns what goes wrong in writing unfinished files, by TensorFlow too, into one line about `path`.
+
+    Args:
+        path: String or path object, the name that the user knows.
+
+    Raises:
+        OSError: for the errors of the system and of TensorFlow.
+
+    Example:
+
+    ```python
+    import tensorflow as tf
+    from keras_sknet.files import write_errors
+
+    with write_errors("log"):
+        tf.summary.create_file_writer("log")
+    ```
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # TensorFlow puts its own kernel and the temporary file in front of the reason, more below it.
+        reason = AROUND.sub("", error.message.partition("\n")[0].rpartition("; ")[2])
+        raise OSError(f"Cannot write {str(path)!r} ({reason})") from error
+    except OSError as error:
+        raise OSError(f"Cannot write {str(path)!r} ({error.strerror or error})") from error

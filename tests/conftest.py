@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import os
 import subprocess
@@ -53,6 +54,39 @@ def require():
         pytest.skip(f"needs {what}")
 
     return require
+
+
+@pytest.fixture
+def uninstalled(monkeypatch):
+    """`uninstalled(package)`: for the rest of the test it cannot be imported, nor can any part of it."""
+
+    def uninstalled(package):
+        for name in [package, *sys.modules]:
+            if name.partition(".")[0] == package:
+                monkeypatch.setitem(sys.modules, name, None)
+
+    return uninstalled
+
+
+@pytest.fixture
+def full_disk(require):
+    """`with full_disk(size)`: no file can grow beyond so many bytes."""
+    require(os.name == "posix", "limits of file size, which only POSIX systems have")
+    import resource
+    import signal
+
+    @contextlib.contextmanager
+    def full_disk(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return full_disk
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -256,3 +257,23 @@ def test_operations_add_up():
     assert total == pytest.approx(sum(milliseconds.values()), abs=0.06 * len(milliseconds))
     assert any("Conv2DBackpropFilter" in kind for kind in milliseconds)
     assert len([line for line in printed.splitlines() if " ms  " in line]) == 2
+
+
+def test_a_mended_model_computes_the_same_and_can_be_exported(tmp_path):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, groups=4)(x))
+    keras.Model(inputs, keras.layers.Dense(5, "softmax")(x)).save(tmp_path / "plain.keras")
+    output = tmp_path / "mend.json"
+    few = ("--runs", 2, "--plain-runs", 1, "--batch", 2)
+    printed = run("mend.py", "--model", tmp_path / "plain.keras", *few, "--output", output)
+
+    result = read(output)
+    assert result["grouped convolutions"] == 1 and result["largest difference of outputs"] < 1e-5
+    assert "parts that XLA must compile" in result["export"]["plain"]
+    assert result["export"]["replaced"] == "written"
+    assert [len(result["seconds"][name]) for name in ("replaced", "plain")] == [2, 1]
+    assert result["ratio"] == pytest.approx(
+        result["seconds"]["plain"][0] / np.median(result["seconds"]["replaced"])
+    )
+    assert f"ratio {result['ratio']:.1f}" in printed

@@ -59,9 +59,19 @@ ROWS = [
     ),
     ("SKNet50", {"branches": (K3, K5, K7)}, 29_249_512, 29_349_160, "4.6943", "4.7025", "4.7142"),
 ]
+# Each a network of full size, which takes seconds to build.
+QUICK = (
+    *(row for row in ROWS if row[0] in ("SKNet26", "SENet50", "SKResNet18")),
+    ROWS[5],
+    ROWS[-1],
+    ROWS[-2],
+)
 
 
-@pytest.mark.parametrize("name, options, trainable, parameters, plain, select, norm", ROWS)
+@pytest.mark.parametrize(
+    "name, options, trainable, parameters, plain, select, norm",
+    [row if row in QUICK else pytest.param(*row, marks=pytest.mark.slow) for row in ROWS],
+)
 def test_rows_of_the_paper(name, options, trainable, parameters, plain, select, norm):
     counts = complexity(getattr(keras_sknet, name)(**options))
     assert (counts.trainable_parameters, counts.parameters) == (trainable, parameters)

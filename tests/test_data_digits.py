@@ -166,14 +166,10 @@ def test_the_sizes_are_documented():
     assert (digits.BASE, digits.CANVAS, digits.FRAGMENTS, digits.FRAGMENT_SIZES) == (12, 32, 5, (3, 6))
 
 
-def test_without_scikit_learn_the_error_names_the_extra(run_python):
-    code = """
-import sys
-sys.modules.update(dict.fromkeys(("sklearn", "sklearn.datasets")))
-from keras_sknet.data import Digits
-try:
-    Digits()
-except ImportError as error:
-    print(error)
-"""
-    assert run_python(code) == 'scikit-learn is not installed: pip install "keras_sknet[train]"\n'
+def test_without_scikit_learn_the_error_names_the_extra(uninstalled):
+    uninstalled("sklearn")
+    digits._bank.cache_clear()
+    with pytest.raises(
+        ImportError, match=r'^scikit-learn is not installed: pip install "keras_sknet\[train\]"$'
+    ):
+        Digits()

@@ -214,17 +214,10 @@ def test_damaged_record_files_are_named(folders, tmp_path, damage):
     assert "a data set of undamaged files" in message and file.name in message
 
 
-def test_without_the_package_the_error_names_the_extra(run_python):
-    code = """
-import sys
-sys.modules["tensorflow_datasets"] = None
-from keras_sknet.data import open_source
-for text in ("tfds:cifar10", "digit"):
-    try:
-        open_source(text, "train")
-    except (ImportError, ValueError) as error:
-        print(error)
-"""
-    first, second = run_python(code).splitlines()
-    assert first == 'tensorflow-datasets is not installed: pip install "keras_sknet[tfds]"'
-    assert "(did you mean 'digits'?). Received: text='digit'" in second
+def test_without_the_package_the_error_names_the_extra(uninstalled):
+    uninstalled("tensorflow_datasets")
+    message = r'^tensorflow-datasets is not installed: pip install "keras_sknet\[tfds\]"$'
+    with pytest.raises(ImportError, match=message):
+        open_source("tfds:cifar10", "train")
+    with pytest.raises(ValueError, match=r"\(did you mean 'digits'\?\)\. Received: text='digit'"):
+        open_source("digit", "train")

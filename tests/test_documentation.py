@@ -22,7 +22,8 @@ MODULES = (keras_sknet, layers, models, ops, export, data, training, evaluation,
 NETWORKS = {name for name in vars(models) if name[0].isupper()}
 # In the order of the template.
 SECTIONS = ["Args", "Input shape", "Output shape", "Returns", "Yields", "Raises", "Example", "Reference"]
-SLOW = ("SKNet101", "ResNeXt101", "SENet101", "CBAMResNeXt101", "BAMResNeXt101", "fit")
+# Networks have one example, in which only the name differs.
+SLOW = NETWORKS - {"SKNet50", "SKNetSmall", "CBAMResNeXt50"} | {"fit", "finetune", "paper_table"}
 
 
 def public_objects():

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_sknet.files import appearing_whole
+from keras_sknet.files import appearing_whole, write_errors
 
 
 @pytest.mark.parametrize("as_string", [True, False])
@@ -83,3 +83,39 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path):
         unfinished.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["file"]
+
+
+def full_device():
+    with open("/dev/full", "w") as file:
+        file.write("x")
+        file.flush()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_told_of_the_path_that_the_user_knows(tmp_path):
+    with pytest.raises(OSError) as told, appearing_whole(tmp_path / "file") as unfinished:
+        unfinished.write_text("half")
+        full_device()
+    assert str(told.value) == f"[Errno 28] Cannot write here (No space left on device): '{tmp_path}/file'"
+    assert os.listdir(tmp_path) == []
+    # What is none of the disk's is let through as it is.
+    with pytest.raises(FileNotFoundError, match="mine"), appearing_whole(tmp_path / "file"):
+        open(tmp_path / "mine")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_errors_of_tensorflow_become_the_systems():
+    import tensorflow as tf
+
+    with (
+        pytest.raises(OSError, match=r"^Cannot write 'run' \(No space left on device\)$"),
+        write_errors("run"),
+    ):
+        tf.io.write_file("/dev/full", "x" * 10_000_000)
+    with (
+        pytest.raises(OSError, match=r"^Cannot write 'run' \(No space left on device\)$"),
+        write_errors("run"),
+    ):
+        full_device()
+    with pytest.raises(OSError, match=r"^Cannot write 'run' \(told\)$"), write_errors("run"):
+        raise OSError("told")

@@ -81,7 +81,7 @@ def write_report(folder, model, source, *, scales=SCALES, units=None, facts=None
         risen=_risen(response),
         facts=facts or {},
     )
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8", errors="backslashreplace")
     return response
 
 

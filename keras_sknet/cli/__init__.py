@@ -7,6 +7,7 @@ import sys
 import keras_sknet
 from keras_sknet.cli import analyze, convert, evaluate, export, finetune, predict, tables, train, verify
 from keras_sknet.cli.errors import CommandError, Stopped
+from keras_sknet.training.distribution import drop_out
 
 COMMANDS = (train, finetune, evaluate, analyze, convert, export, predict, verify, tables)
 
@@ -29,6 +30,8 @@ def main(argv=None):
     """
     arguments = _parser().parse_args(argv)
     code = _run(arguments)
+    if code:
+        drop_out(code)
     # Frames of a stopped training hold tf.data's threads, which must end before the interpreter does.
     gc.collect()
     return code

@@ -11,10 +11,11 @@ import numpy as np
 
 import keras_sknet
 from keras_sknet.cli.arguments import positive_integer
+from keras_sknet.cli.data import add_data_options, open_data
 from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.models import load_model
 from keras_sknet.cli.output import require_unused
-from keras_sknet.data import Subset, naming_corrupt_files, open_source
+from keras_sknet.data import Subset, naming_corrupt_files
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
 
@@ -44,14 +45,7 @@ def add_to(commands):
         allow_abbrev=False,
     )
     parser.add_argument("model", type=Path, metavar="MODEL.keras", help="a model with SK units")
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="DATA",
-        help="'digits', 'folder:PATH' for PATH/SPLIT/CLASS/*.jpg (or .png), or 'tfds:NAME' for a data set of "
-        "TensorFlow Datasets",
-    )
-    parser.add_argument("--data-dir", metavar="FOLDER", help="tfds: where the data sets are")
+    add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="(default: %(default)s)")
     parser.add_argument(
         "--units",
@@ -88,7 +82,7 @@ def run(arguments):
     require_unused(output)
     model = load_model(arguments.model, "MODEL.keras")
     try:
-        data = open_source(arguments.data, arguments.split, arguments.data_dir)
+        data, _ = open_data(arguments, arguments.split)
         source = _sample(data, arguments.images)
         print(f"Analyzing {len(source):,} of {len(data):,} images at {len(arguments.scales)} scales")
         # An empty folder gives way to the finished one.
@@ -131,6 +125,7 @@ def _command(arguments):
     """The command that does the same again, with the values of all options."""
     options = [arguments.model, "--data", arguments.data, "--split", arguments.split]
     options += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
+    options += ["--skip-corrupt"] if arguments.skip_corrupt else []
     options += ["--units", *arguments.units] if arguments.units else []
     options += ["--scales", *arguments.scales, "--images", arguments.images, "-o", arguments.output]
     return shlex.join(["keras-sknet", "analyze", *map(str, options)])

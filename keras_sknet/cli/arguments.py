@@ -19,6 +19,11 @@ def fraction(text):
     return _number(text, float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
 
+def whole_number(text):
+    """A whole number, 0 or more."""
+    return _number(text, int, lambda value: value >= 0, "a whole number, 0 or more")
+
+
 def seed(text):
     """A whole number that Keras takes as a seed."""
     return _number(text, int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295")

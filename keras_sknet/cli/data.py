@@ -2,7 +2,9 @@
 
 import sys
 
+from keras_sknet.cli.output import shown
 from keras_sknet.data import open_source, skip_corrupt
+from keras_sknet.data.cached import Cached
 
 DATA = """\
 'digits' (scikit-learn's, at three scales), 'folder:PATH' for PATH/SPLIT/CLASS/*.jpg (or .png), or 'tfds:NAME'
@@ -29,13 +31,15 @@ def add_data_options(parser, default=None):
     )
 
 
-def open_data(arguments, split, cache=False):
+def open_data(arguments, split, cache=False, size=None):
     """Opens the data that a command names.
 
     Args:
         arguments: The command's.
         split: `"train"`, `"validation"` or `"test"`.
         cache: As in `keras_sknet.data.open_source`. Defaults to `False`.
+        size: As in `keras_sknet.data.skip_corrupt`, which smaller images are left out with the corrupt ones.
+            Defaults to `None`.
 
     Returns:
         A source, and how many corrupt files it leaves out.
@@ -43,10 +47,10 @@ def open_data(arguments, split, cache=False):
     Raises:
         ValueError: if there is no such data.
     """
-    source = open_source(arguments.data, split, arguments.data_dir, cache)
     if not arguments.skip_corrupt:
-        return source, 0
-    source, corrupt = skip_corrupt(source)
+        return open_source(arguments.data, split, arguments.data_dir, cache), 0
+    source, corrupt = skip_corrupt(open_source(arguments.data, split, arguments.data_dir), size)
     for _, path, reason in corrupt:
-        print(f"Skipped: {path}, which {reason}", file=sys.stderr)
-    return source, len(corrupt)
+        print(f"Skipped: {shown(path)}, which {reason}", file=sys.stderr)
+    # Digits are in memory anyway.
+    return Cached(source) if cache and arguments.data != "digits" else source, len(corrupt)

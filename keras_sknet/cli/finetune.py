@@ -7,7 +7,7 @@ from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.models import load_model
 from keras_sknet.cli.results import DESCRIPTION as RESULTS
 from keras_sknet.cli.results import require_packages
-from keras_sknet.cli.training import adapted, add_options, open_splits, run_training, strategy_scope
+from keras_sknet.cli.training import adapted, add_options, model_scope, open_splits, run_training
 from keras_sknet.data.transforms import input_size
 from keras_sknet.models import in_precision, replace_classifier
 from keras_sknet.training import FINETUNE, FINETUNE_HEAD, finetune
@@ -55,12 +55,13 @@ def add_to(commands):
 def run(arguments):
     """Runs the command."""
     require_packages(arguments.no_export)
-    scope = strategy_scope(arguments)
     try:
-        size = input_size(load_model(arguments.model, "--from"))
         whole = adapted(FINETUNE, arguments)
         head = adapted(FINETUNE_HEAD, arguments).with_epochs(-(-whole.epochs // 2))
-        splits, skipped = open_splits(arguments, whole, size)
+        scope = model_scope(arguments, whole)
+        with scope():
+            base = load_model(arguments.model, "--from")
+        splits, skipped = open_splits(arguments, whole, input_size(base))
     except ValueError as error:
         raise CommandError(str(error)) from error
     description = {
@@ -71,9 +72,7 @@ def run(arguments):
     }
 
     def make_model():
-        # Once more: within the scope of a strategy its variables are on all devices.
-        base = in_precision(load_model(arguments.model, "--from"), whole.precision)
-        return replace_classifier(base, splits["train"].class_names)
+        return replace_classifier(in_precision(base, whole.precision), splits["train"].class_names)
 
     def train(model, output, settings):
         (first, second), best = finetune(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_sknet.cli.errors import CommandError
-from keras_sknet.data.transforms import decode, is_image_file
+from keras_sknet.data.faults import decode_or_fault
 
 
 def read_images(paths, transform):
@@ -17,22 +17,32 @@ def read_images(paths, transform):
         float32 array `(images, height, width, 3)`.
 
     Raises:
-        CommandError: for a file that cannot be read or decoded; it names the file.
+        CommandError: for the first file that cannot be read or decoded; it names the file.
     """
-    return np.stack([_read(path, transform) for path in paths])
+    images = []
+    for path in paths:
+        image, reason = read_image(path, transform)
+        if reason:
+            raise CommandError(f"{str(path)!r} {reason}")
+        images.append(image)
+    return np.stack(images)
 
 
-def _read(path, transform):
-    import tensorflow as tf
+def read_image(path, transform):
+    """Reads, decodes and transforms an image file, or tells what is wrong with it.
 
+    Args:
+        path: `Path`.
+        transform: As for `read_images`.
+
+    Returns:
+        float32 array `(height, width, 3)` and `None`; or `None` and a phrase that continues "which".
+    """
     try:
         contents = path.read_bytes()
+    except FileNotFoundError:
+        return None, "does not exist"
     except OSError as error:
-        raise CommandError(f"Cannot read {str(path)!r} ({error.strerror})") from error
-    if not is_image_file(tf.constant(contents)):
-        raise CommandError(f"{str(path)!r} is neither a JPEG nor a PNG file")
-    try:
-        image = decode(contents)
-    except tf.errors.InvalidArgumentError as error:
-        raise CommandError(f"{str(path)!r} is cut off or damaged") from error
-    return transform(image).numpy()
+        return None, f"cannot be read ({error.strerror})"
+    pixels, reason = decode_or_fault(contents)
+    return (None, reason) if reason else (transform(pixels).numpy(), None)

@@ -11,6 +11,7 @@ from keras_sknet.export.formats import FORMATS, load, recognize
 from keras_sknet.export.inference import named_outputs
 from keras_sknet.export.runtimes import runnable
 from keras_sknet.layers import ImageNormalization
+from keras_sknet.models.keras_file import load_keras_file
 
 
 def load_model(path, argument):
@@ -29,9 +30,9 @@ def load_model(path, argument):
     if path.suffix != ".keras" or not path.is_file():
         raise CommandError(f"argument {argument}: {str(path)!r} is no .keras file")
     try:
-        return keras.models.load_model(path, compile=False)
+        return load_keras_file(path)
     except Exception as error:  # Keras has no class of its own for this
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CommandError(f"argument {argument}: cannot load {str(path)!r} ({reason[:300]})") from error
 
 

@@ -1,4 +1,4 @@
-"""The folder that a command writes to."""
+"""The folder that a command writes to, and names in what it prints."""
 
 import contextlib
 
@@ -32,3 +32,16 @@ def require_unused(path):
     """Raises `CommandError` unless there is nothing at `path`, or an empty folder."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise CommandError(f"argument --output: {str(path)!r} exists and is no empty folder: name another")
+
+
+def shown(name):
+    """A name in one line that a terminal can show: quoted if it has control characters or is no text.
+
+    Args:
+        name: `Path` or string.
+
+    Returns:
+        String.
+    """
+    name = str(name)
+    return name if name.isprintable() else ascii(name)

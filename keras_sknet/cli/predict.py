@@ -1,14 +1,16 @@
 """`keras-sknet predict`: what a model in any format sees in image files."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from keras_sknet.cli.arguments import positive_integer
 from keras_sknet.cli.errors import CommandError
-from keras_sknet.cli.images import read_images
+from keras_sknet.cli.images import read_image
 from keras_sknet.cli.models import class_names, image_transform, scores
+from keras_sknet.cli.output import shown
 from keras_sknet.export.formats import load
 
 BATCH = 32
@@ -18,6 +20,9 @@ Classifies image files (JPEG or PNG) with a model in any of the formats, and pri
 Images are resized and cropped as in evaluation, which the model remembers. What it does with the
 pixels then is up to the model: it should include its preprocessing, as networks of this package do.
 Scores are the model's own output, numbers stand for classes without names.
+
+A file that cannot be read or decoded is named on standard error with the reason, and changes nothing for the
+others; the exit code is 2 then.
 """
 
 
@@ -54,10 +59,31 @@ def run(arguments):
         transform, _ = image_transform(model)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    names = class_names(model)
+    names, bad = class_names(model), 0
     for start in range(0, len(arguments.images), BATCH):
         files = arguments.images[start : start + BATCH]
-        for file, found in zip(files, scores(model, read_images(files, transform)), strict=True):
-            print(f"{file}:")
-            for index in np.argsort(-found, kind="stable")[: arguments.top]:
-                print(f"  {found[index]:9.4f}  {names[index] if len(names) == len(found) else index}")
+        read = [(file, *read_image(file, transform)) for file in files]
+        images = [image for _, image, _ in read if image is not None]
+        found = iter(scores(model, np.stack(images)) if images else ())
+        for file, _, reason in read:
+            if reason:
+                bad += 1
+                print(f"Skipped: {shown(file)}, which {reason}", file=sys.stderr)
+            else:
+                print_best(file, next(found), names, arguments.top)
+    if bad:
+        raise CommandError(f"{bad:,} of {len(arguments.images):,} files are no images that can be read")
+
+
+def print_best(file, scores, names, top):
+    """Prints a file's name and, best first, the names and scores of its classes.
+
+    Args:
+        file: `Path`.
+        scores: Array `(classes,)`.
+        names: List of strings, the names of the classes; numbers stand for them if it is of another length.
+        top: Integer, how many to print.
+    """
+    print(f"{shown(file)}:")
+    for index in np.argsort(-scores, kind="stable")[:top]:
+        print(f"  {scores[index]:9.4f}  {shown(names[index]) if len(names) == len(scores) else index}")

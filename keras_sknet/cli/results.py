@@ -20,6 +20,7 @@ from keras_sknet.evaluation import evaluate, write_evaluation
 from keras_sknet.export import export_onnx, export_openvino, export_saved_model, export_tflite
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
+from keras_sknet.models.keras_file import load_keras_file
 from keras_sknet.training import GentleInterrupt, accuracy_by_scale
 from keras_sknet.training.curves import draw_curves
 from keras_sknet.training.fit import MODEL
@@ -64,7 +65,7 @@ def require_packages(no_export):
 
 def remove_results(output):
     """Removes what a run that was stopped here wrote after its training; it is written anew."""
-    for name in (*FIGURES, *EXPORTS):
+    for name in (METRICS, *FIGURES, *EXPORTS):
         for path in (output / name, *output.glob(f".{name}.*")):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -83,15 +84,17 @@ def write_results(output, splits, metrics, recipe, no_export, start):
         no_export: Boolean, whether the exports are left out.
         start: When the command started, by `time.perf_counter`.
     """
-    model = keras.models.load_model(output / MODEL, compile=False)
+    model = load_keras_file(output / MODEL)
     test = splits["test"]
     transform = evaluation_transform(model) if recipe.crop else None
+    drawn = test.arrays() if isinstance(test, Digits) else None
+    batches = _batches(*drawn) if drawn else evaluation_batches(test, recipe.step_size, transform)
     with GentleInterrupt():
-        result = evaluate(model, evaluation_batches(test, recipe.step_size, transform), test.class_names)
+        result = evaluate(model, batches, test.class_names)
     write_evaluation(result, output)
     metrics["accuracy"] = 1 - result.top1_error
-    if isinstance(test, Digits):
-        metrics |= _of_digits(model, splits, output)
+    if drawn:
+        metrics |= _of_digits(model, splits, drawn, output)
     else:
         print(f"Held-out images: {1 - result.top1_error:.1%} of {result.images:,} right")
         metrics["data"] = {"images": {split: len(source) for split, source in splits.items()}}
@@ -103,14 +106,20 @@ def write_results(output, splits, metrics, recipe, no_export, start):
         unfinished.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
-def _of_digits(model, splits, output):
+def _batches(images, labels, size=64):
+    for start in range(0, len(labels), size):
+        part = slice(start, start + size)
+        yield images[part], labels[part], np.ones_like(labels[part])
+
+
+def _of_digits(model, splits, drawn, output):
     """What can be told of digits alone: how scale matters."""
     with GentleInterrupt():
-        accuracy, by_scale = accuracy_by_scale(model, splits["test"])
+        accuracy, by_scale = accuracy_by_scale(model, splits["test"], drawn)
     scales = ", ".join(f"{value:.1%} at {scale:g}x" for scale, value in by_scale.items())
     print(f"Held-out digits: {accuracy:.1%} right ({scales})")
     with GentleInterrupt():
-        _draw_attention(model, splits["test"], output / "attention.png")
+        _draw_attention(model, splits["test"], drawn[0], output / "attention.png")
     return {
         "accuracy_by_scale": {str(scale): value for scale, value in by_scale.items()},
         "data": {
@@ -123,13 +132,12 @@ def _of_digits(model, splits, output):
     }
 
 
-def _draw_attention(model, digits, path):
+def _draw_attention(model, digits, images, path):
     from keras_sknet.analysis.figures import attention_by_scale
 
     if not any(isinstance(layer, keras_sknet.SKBottleneck) for layer in model.layers):
         print("No attention.png: this network has no SK units")
         return
-    images, _ = digits.arrays()
     scores = {
         scale: attention_scores(model, images[digits.element_scales == scale]) for scale in digits.scales
     }

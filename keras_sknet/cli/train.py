@@ -7,7 +7,7 @@ from keras_sknet.cli.arguments import positive_integer
 from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.results import DESCRIPTION as RESULTS
 from keras_sknet.cli.results import require_packages
-from keras_sknet.cli.training import adapted, add_options, open_splits, run_training, strategy_scope
+from keras_sknet.cli.training import adapted, add_options, model_scope, open_splits, run_training
 from keras_sknet.training import RECIPES, fit
 
 NETWORKS = tuple(sorted(name for name in vars(keras_sknet.models) if name[0].isupper()))
@@ -15,6 +15,7 @@ NETWORKS = tuple(sorted(name for name in vars(keras_sknet.models) if name[0].isu
 DEFAULTS = {
     "digits": ("SKNetSmall", 32),
     "cifar": ("SKNet29", 32),
+    "cifar-cosine": ("SKNetThin", 32),
     "imagenet": ("SKNet50", 224),
     "imagenet-cosine": ("SKNet50", 224),
 }
@@ -68,12 +69,12 @@ def add_to(commands):
 def run(arguments):
     """Runs the command."""
     require_packages(arguments.no_export)
-    scope = strategy_scope(arguments)
     name = arguments.recipe or _recipe_for(arguments)
     network, size = DEFAULTS[name]
     network, size = arguments.model or network, arguments.size or size
     try:
         recipe = adapted(RECIPES[name], arguments)
+        scope = model_scope(arguments, recipe)
         splits, skipped = open_splits(arguments, recipe, size)
     except ValueError as error:
         raise CommandError(str(error)) from error

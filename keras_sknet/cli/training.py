@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import sys
 import time
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import keras
 
-from keras_sknet.cli.arguments import fraction, positive_integer, positive_number, seed
+from keras_sknet.cli.arguments import fraction, positive_integer, positive_number, seed, whole_number
 from keras_sknet.cli.data import add_data_options, open_data
 from keras_sknet.cli.errors import CommandError, Stopped
 from keras_sknet.cli.output import output_folder
-from keras_sknet.cli.results import METRICS, remove_results, write_results
+from keras_sknet.cli.results import remove_results, write_results
 from keras_sknet.data import check_sizes
 from keras_sknet.training import mirrored_strategy
+from keras_sknet.training.distribution import check_process, join, leave, this_process
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.recipe import PRECISIONS
 from keras_sknet.training.transfer import FROZEN
@@ -73,6 +75,18 @@ def add_options(parser, data, output):
         help="mirrored: so many GPUs, or parts of the CPU to try it on",
     )
     parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="train in several processes, on one machine or many, with KERAS_BACKEND=jax: where the first "
+        "one listens. The same command is given to each, but for --process, and the same --output",
+    )
+    parser.add_argument(
+        "--processes", type=positive_integer, metavar="N", help="coordinator: how many processes there are"
+    )
+    parser.add_argument(
+        "--process", type=whole_number, metavar="I", help="coordinator: the number of this one, from 0"
+    )
+    parser.add_argument(
         "--seed",
         type=seed,
         default=0,
@@ -114,7 +128,12 @@ def open_splits(arguments, recipe, size):
     splits, skipped = {}, 0
     for split in ("train", "validation", "test"):
         try:
-            splits[split], count = open_data(arguments, split, arguments.cache and split != "test")
+            splits[split], count = open_data(
+                arguments,
+                split,
+                arguments.cache and split != "test",
+                size if split == "train" else None,
+            )
             skipped += count
         except ValueError as error:
             if split != "test":
@@ -131,7 +150,7 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
 
     Args:
         arguments: The command's.
-        scope: What `strategy_scope` returns.
+        scope: What `model_scope` returns.
         recipe: `Recipe`, the last one of the training.
         splits: What `open_splits` returns.
         make_model: Callable that returns the model.
@@ -139,23 +158,29 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
         description: Dictionary for `metrics.json`: what makes the run besides recipe and seed.
     """
     start = time.perf_counter()
+    this = this_process()
     keras.config.set_dtype_policy(recipe.precision)
     keras.utils.set_random_seed(arguments.seed)
-    with _run_folder(arguments.output) as output:
+    # The others read there what the first one has written.
+    folder = _run_folder if this.is_first else contextlib.nullcontext
+    with folder(arguments.output) as output:
         try:
-            with scope:
+            with scope():
                 model = make_model()
             size = f"{model.count_params():,} parameters"
             print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
             history, best_epoch = train(model, output, description)
+            leave()
         except KeyboardInterrupt:
             raise Stopped(_what_is_left(output)) from None
         except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
         finally:
             keras.config.set_dtype_policy("float32")
-            if not _has_checkpoints(output):
+            if this.is_first and not _has_checkpoints(output):
                 shutil.rmtree(output / LOGS, ignore_errors=True)
+        if not this.is_first:
+            return
         metrics = {
             **description,
             "parameters": model.count_params(),
@@ -174,20 +199,51 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
         print(f"Written to {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
-def strategy_scope(arguments):
-    """The scope to make the model in. The CPU can be parted only before TensorFlow has computed anything."""
+def model_scope(arguments, recipe):
+    """Finds the devices to train on; to be called before anything is computed.
+
+    Args:
+        arguments: The command's.
+        recipe: `Recipe`.
+
+    Returns:
+        A function without arguments that returns the scope to make a model in.
+
+    Raises:
+        CommandError: if the options cannot work.
+    """
+    placed = [arguments.coordinator, arguments.processes, arguments.process]
+    if any(option is not None for option in placed):
+        _join(arguments, recipe, placed)
     if not arguments.strategy:
-        return contextlib.nullcontext()
+        return contextlib.nullcontext
     try:
-        return mirrored_strategy(arguments.replicas).scope()
+        return mirrored_strategy(arguments.replicas).scope
     except (ValueError, RuntimeError) as error:
         raise CommandError(f"argument --strategy: {error}") from error
+
+
+def _join(arguments, recipe, placed):
+    if any(option is None for option in placed):
+        raise CommandError("arguments --coordinator, --processes and --process: give all three or none")
+    if arguments.strategy:
+        raise CommandError("argument --strategy: not together with --coordinator")
+    try:
+        this = check_process(*placed)
+        this.part(recipe.step_size)
+        if not this.is_first:
+            # Only what goes wrong here is of interest.
+            sys.stdout = open(os.devnull, "w")
+        keras.utils.set_random_seed(arguments.seed)
+        join(*placed)
+    except (ValueError, RuntimeError) as error:
+        raise CommandError(f"argument --coordinator: {error}") from error
 
 
 @contextlib.contextmanager
 def _run_folder(path):
     """The folder to write to: a new one, or that of a run that was stopped."""
-    if _has_checkpoints(path) and not (path / METRICS).exists():
+    if _has_checkpoints(path):
         print(f"Going on with what was stopped in {path}", file=sys.stderr)
         remove_results(path)
         yield path

@@ -7,28 +7,41 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_sknet.data.transforms import decode, is_image_file, pixels
+from keras_sknet.data.transforms import TOO_MANY_PIXELS, decode, is_image_file, pixels
 from keras_sknet.validation import positive_integer, positive_pair, require
 
 # So many results are waited for at once, of millions of images.
 WINDOW = 1024
 SAMPLE = 256
-OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+NEITHER = "is neither a JPEG nor a PNG file"
+OTHER_FORMATS = {
+    start: f"is a {name} file, neither JPEG nor PNG"
+    for start, name in {
+        b"GIF8": "GIF",
+        b"BM": "BMP",
+        b"RIFF": "WebP",
+        b"II*\0": "TIFF",
+        b"MM\0*": "TIFF",
+    }.items()
+}
+HEAD = 8
 
 
-def find_corrupt(source, indices=None):
+def find_corrupt(source, indices=None, size=None):
     """Decodes every image of a source, in parallel, and tells which of them cannot be.
 
     Args:
         source: As in `batches`.
         indices: Sequence of integers, the elements to look at. Defaults to `None`, all of them.
+        size: Integer or pair of them, the height and width that an image must have at least. Defaults to
+            `None`: any will do.
 
     Returns:
         List of `(index, path, reason)` in the order of the indices. For an element that is no file of its
         own, the path is what else tells which one it is.
 
     Raises:
-        ValueError: for indices that the source does not have.
+        ValueError: for indices that the source does not have, or what is no size.
 
     Example:
 
@@ -49,14 +62,15 @@ def find_corrupt(source, indices=None):
             indices=indices,
             length=len(source),
         )
-    return list(_corrupt(source, indices))
+    return list(_corrupt(source, indices, size and positive_pair("size", size)))
 
 
-def skip_corrupt(source):
+def skip_corrupt(source, size=None):
     """Decodes every image of a source, in parallel, and leaves out those that cannot be.
 
     Args:
         source: As in `batches`.
+        size: As in `find_corrupt`. Defaults to `None`.
 
     Returns:
         The source without them (itself if there are none), and what `find_corrupt` returns.
@@ -74,7 +88,7 @@ def skip_corrupt(source):
     """
     from keras_sknet.data.subset import Subset
 
-    corrupt = find_corrupt(source)
+    corrupt = find_corrupt(source, size=size)
     if not corrupt:
         return source, []
     kept = np.setdiff1d(np.arange(len(source)), [index for index, _, _ in corrupt])
@@ -154,17 +168,50 @@ def check_sizes(source, size, sample=SAMPLE):
         )
 
 
+def decode_or_fault(contents):
+    """Decodes the bytes of an image file, or tells what is wrong with them.
+
+    Args:
+        contents: Scalar string tensor or `bytes`.
+
+    Returns:
+        `uint8` tensor `(height, width, 3)` and `None`; or `None` and a phrase that continues "which".
+
+    Example:
+
+    ```python
+    from keras_sknet.data.faults import decode_or_fault
+
+    decode_or_fault(b"")  # (None, "is empty")
+    ```
+    """
+    import tensorflow as tf
+
+    contents = tf.convert_to_tensor(contents)
+    head = tf.strings.substr(contents, 0, HEAD).numpy()
+    if not head:
+        return None, "is empty"
+    if not is_image_file(contents):
+        return None, next((text for start, text in OTHER_FORMATS.items() if head.startswith(start)), NEITHER)
+    try:
+        return decode(contents), None
+    except tf.errors.InvalidArgumentError as error:
+        return None, "has too many pixels" if TOO_MANY_PIXELS in error.message else "is cut off or damaged"
+
+
 def describe(source, index):
     """The path of an element of a source, or what else tells which one it is."""
     return source.describe(index) if hasattr(source, "describe") else f"element {index}"
 
 
-def _corrupt(source, indices):
-    """Yields `(index, path, reason)` of what cannot be decoded."""
+def _corrupt(source, indices, size=None):
+    """Yields `(index, path, reason)` of what cannot be decoded, or is smaller than `size`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(indices), WINDOW):
             window = [int(index) for index in indices[start : start + WINDOW]]
-            for index, reason in zip(window, pool.map(lambda i: _fault(source, i), window), strict=True):
+            for index, reason in zip(
+                window, pool.map(lambda i: _fault(source, i, size), window), strict=True
+            ):
                 if reason:
                     yield index, describe(source, index), reason
 
@@ -176,7 +223,7 @@ def _image(source, index):
     return source.element(tf.constant(index, tf.int64), zero, zero)[0]
 
 
-def _fault(source, index):
+def _fault(source, index, size):
     """What is wrong with an element: a phrase that continues "which", or `None`."""
     import tensorflow as tf
 
@@ -186,16 +233,11 @@ def _fault(source, index):
         return "does not exist"
     except tf.errors.OpError as error:
         return f"cannot be read ({error.message.splitlines()[0]})"
-    if image.dtype != tf.string:
-        return None
-    contents = image.numpy()
-    if not contents:
-        return "is empty"
-    if not is_image_file(image):
-        known = [name for head, name in OTHER_FORMATS.items() if contents.startswith(head)]
-        return f"is a {known[0]} file, neither JPEG nor PNG" if known else "is neither a JPEG nor a PNG file"
-    try:
-        decode(image)
-    except tf.errors.InvalidArgumentError:
-        return "is cut off or damaged"
+    if image.dtype == tf.string:
+        image, reason = decode_or_fault(image)
+        if reason:
+            return reason
+    height, width = image.shape[:2]
+    if size and (height < size[0] or width < size[1]):
+        return f"has {height}x{width} pixels, fewer than {size[0]}x{size[1]}"
     return None

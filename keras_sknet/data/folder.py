@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from keras_sknet.validation import require
@@ -45,6 +46,7 @@ class Folder:
             self._require_classes_of(splits.get("train", folder), folder)
         classes = _folders(folder)
         self._require(classes, "a folder of one folder for each class", folder=str(folder))
+        self._require(not (odd := _no_text(classes)), "a folder of classes named in UTF-8", classes=odd)
         self.class_names = tuple(classes)
         paths, labels = [], []
         for label, (name, path) in enumerate(classes.items()):
@@ -80,8 +82,8 @@ class Folder:
         return tf.io.read_file(tf.gather(self._paths, index)), tf.gather(self._labels, index)
 
     def describe(self, index):
-        """The path of a file."""
-        return self.paths[index]
+        """The path of a file, as text: what is not UTF-8 in it is escaped."""
+        return os.fsencode(self.paths[index]).decode(errors="backslashreplace")
 
     def _require(self, condition, requirement, **received):
         require(condition, "text", requirement, text=self._text, **received)
@@ -110,18 +112,34 @@ def _splits(root):
 def _folders(root):
     """{name: path} of the folders in a folder, sorted by name, without hidden ones."""
     with os.scandir(root) as entries:
-        found = {e.name: Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")}
+        # Not the entry's own `is_dir`, which fails at a link that leads to itself.
+        found = {
+            e.name: Path(e.path) for e in entries if not e.name.startswith(".") and os.path.isdir(e.path)
+        }
     return dict(sorted(found.items()))
 
 
 def _image_files(folder):
     """Sorted names of the images in a folder, links that lead nowhere included, so that they are noticed."""
+
+    def is_other(path):
+        try:
+            return not stat.S_ISREG(os.stat(path).st_mode)
+        except OSError:
+            return False
+
     with os.scandir(folder) as entries:
         return sorted(
             e.name
             for e in entries
-            if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".") and not e.is_dir()
+            if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".") and not is_other(e.path)
         )
+
+
+def _no_text(names):
+    """Those of the names that are not UTF-8, which no report, label or export could tell."""
+    # Python keeps such a byte as half of a pair of codes.
+    return [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]
 
 
 def _split_of(label, file):

@@ -92,7 +92,7 @@ def batches(
     return stream.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(source, batch_size, transform=None):
+def evaluation_batches(source, batch_size, transform=None, shard=(0, 1)):
     """Streams all of a source in order, once, in batches of one size.
 
     The last batch is filled up with black images of label 0 and weight 0, so that a sum over weights counts
@@ -103,6 +103,7 @@ def evaluation_batches(source, batch_size, transform=None):
         batch_size: Integer.
         transform: Function of an image and a key, as `evaluation_transform` returns it. Defaults to `None`:
             images stay as the source has them, which must be pixels, all of one size.
+        shard: As in `batches`. Defaults to `(0, 1)`.
 
     Returns:
         `tf.data.Dataset` of `(images, labels, weights)`, with a known number of steps. Weights are 1 or 0.
@@ -122,21 +123,21 @@ def evaluation_batches(source, batch_size, transform=None):
     import tensorflow as tf
 
     positive_integer("batch_size", batch_size)
+    count = len(source)
+    process, part = _part(batch_size, shard)
     zero = tf.constant(0, tf.int64)
 
-    def element(index):
-        image, label = source.element(index, zero, zero)
-        return _transformed(image, transform, tf.zeros([2], tf.int64)), label, tf.constant(1.0)
+    def element(number):
+        index = number // part * batch_size + process * part + number % part
+        real = index < count
+        image, label = source.element(tf.where(real, index, zero), zero, zero)
+        image = _transformed(image, transform, tf.zeros([2], tf.int64))
+        weight = tf.cast(real, tf.float32)
+        return *(tf.where(real, value, tf.zeros_like(value)) for value in (image, label)), weight
 
-    def filled(tensor):
-        missing = batch_size - tf.shape(tensor)[0]
-        padded = tf.pad(tensor, [[0, missing]] + [[0, 0]] * (len(tensor.shape) - 1))
-        return tf.ensure_shape(padded, (batch_size, *tensor.shape[1:]))
-
-    stream = tf.data.Dataset.range(len(source))
-    stream = stream.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    stream = stream.map(lambda *batch: tuple(filled(tensor) for tensor in batch))
-    return stream.prefetch(tf.data.AUTOTUNE)
+    stream = tf.data.Dataset.range(-(-count // batch_size) * part)
+    stream = stream.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return stream.batch(part, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _transformed(image, transform, key):

@@ -8,6 +8,9 @@ from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import one_of, positive_pair, require
 
 SIZE = 224
+# The most pixels that an image may have; Pillow, too, refuses more. A small file can claim any number.
+PIXELS = 2**29 // 3
+TOO_MANY_PIXELS = "More pixels than an image may have."
 JPEG_HEAD = b"\xff\xd8\xff"
 # What TensorFlow calls the kernels; "nearest" has none.
 KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic", "lanczos3": "lanczos3", "lanczos5": "lanczos5"}
@@ -21,6 +24,7 @@ def decode(contents):
     - Grey images, and those of a palette, become RGB; of 16 bits a channel the upper 8 stay.
     - CMYK and YCCK become RGB by `(255 - C)(255 - K) / 255`. Colour profiles are not applied.
     - Transparency is dropped, not blended with a background.
+    - More than 178,956,970 pixels are refused before they take memory.
     - The orientation that EXIF data tell is not applied: pixels are taken as they are stored, as
       they were for the published accuracies. Turn photographs of a phone before.
 
@@ -32,7 +36,8 @@ def decode(contents):
 
     Raises:
         ValueError: if `contents` is something else.
-        tf.errors.InvalidArgumentError: when it runs, for a file that is cut off or of another format.
+        tf.errors.InvalidArgumentError: when it runs, for a file that is cut off, too large or of another
+            format.
 
     Example:
 
@@ -58,8 +63,24 @@ def decode(contents):
     # This operation would take a GIF, of which it shows the first picture.
     known = tf.debugging.Assert(is_image_file(contents), ["Neither a JPEG nor a PNG file."])
     with tf.control_dependencies([known]):
+        sides = _sides(contents)
+    fits = tf.debugging.Assert(tf.reduce_prod(sides) <= PIXELS, [TOO_MANY_PIXELS, sides])
+    with tf.control_dependencies([fits]):
         # It reads PNG too, whatever its name.
         return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _sides(contents):
+    """Height and width that the first bytes of a JPEG or PNG file claim, as a tensor of two integers."""
+    import tensorflow as tf
+
+    def of_png():
+        # After the signature, and the length and the name of the first chunk.
+        return tf.io.decode_raw(tf.strings.substr(contents, 16, 8), tf.int32, little_endian=False)[::-1]
+
+    is_jpeg = tf.equal(tf.strings.substr(contents, 0, len(JPEG_HEAD)), JPEG_HEAD)
+    sides = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(contents)[:2], of_png)
+    return tf.cast(sides, tf.int64)
 
 
 def is_image_file(contents):

@@ -50,7 +50,7 @@ def write_evaluation(result, folder, details=None):
     summary = {name: getattr(result, name) for name in ("images", "top1_error", "top5_error", "loss")}
     with appearing_whole(folder / "evaluation.json") as unfinished:
         text = json.dumps({**summary, **(details or {})}, indent=2, ensure_ascii=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _write_table(path, header, rows):

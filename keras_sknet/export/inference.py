@@ -1,10 +1,10 @@
 """A model as one TensorFlow function in inference mode: what every export starts from."""
 
-import contextlib
 import re
 
 import keras
 
+from keras_sknet.files import write_errors
 from keras_sknet.models import fold_batch_norm
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import require
@@ -109,18 +109,3 @@ def write(archive, folder, path):
     """Writes an archive to a folder; errors speak of `path`, which the user knows."""
     with write_errors(path):
         archive.write_out(str(folder), verbose=False)
-
-
-@contextlib.contextmanager
-def write_errors(path):
-    """Turns what goes wrong in writing unfinished files, by TensorFlow too, into one line about `path`."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # TensorFlow puts its own kernel and the temporary file in front of the reason.
-        reason = error.message.rpartition("; ")[2]
-        raise OSError(f"Cannot write {str(path)!r} ({reason})") from error
-    except OSError as error:
-        raise OSError(f"Cannot write {str(path)!r} ({error.strerror})") from error

@@ -6,14 +6,13 @@ from keras_sknet.export.inference import (
     named_outputs,
     require_exportable,
     require_float32,
-    write_errors,
 )
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.runtimes import quiet
 from keras_sknet.export.verify import verified
 from keras_sknet.export.xla import require_no_xla
 from keras_sknet.extras import import_extra
-from keras_sknet.files import appearing_whole
+from keras_sknet.files import appearing_whole, write_errors
 from keras_sknet.validation import require
 
 OPSET = 17

@@ -13,6 +13,7 @@ import numpy as np
 from keras_sknet.export.inference import input_name, named_outputs
 from keras_sknet.export.metadata import metadata
 from keras_sknet.extras import import_extra
+from keras_sknet.models.keras_file import load_keras_file
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ class Runnable(NamedTuple):
 
 def load_keras(path):
     """Loads a `.keras` file."""
-    return runnable(keras.models.load_model(path, compile=False))
+    return runnable(load_keras_file(path))
 
 
 def runnable(model):

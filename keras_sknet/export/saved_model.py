@@ -11,14 +11,13 @@ from keras_sknet.export.inference import (
     inference_archive,
     require_exportable,
     write,
-    write_errors,
 )
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.signatures import add_image_signatures
 from keras_sknet.export.verify import verified
 from keras_sknet.export.warmup import write_warmup_requests
 from keras_sknet.export.xla import require_no_xla
-from keras_sknet.files import appearing_whole
+from keras_sknet.files import appearing_whole, write_errors
 from keras_sknet.validation import positive_integer, require
 
 

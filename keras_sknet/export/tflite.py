@@ -8,11 +8,10 @@ from keras_sknet.export.inference import (
     require_exportable,
     require_float32,
     write,
-    write_errors,
 )
 from keras_sknet.export.quantize import check_quantization, configure, softmax_in_float
 from keras_sknet.export.verify import verified
-from keras_sknet.files import appearing_whole
+from keras_sknet.files import appearing_whole, write_errors
 from keras_sknet.validation import positive_integer, require
 
 # In the converter's message: the place in the model, and the operation.

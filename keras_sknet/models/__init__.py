@@ -25,5 +25,6 @@ from keras_sknet.models.sknet import SKNet26 as SKNet26
 from keras_sknet.models.sknet import SKNet50 as SKNet50
 from keras_sknet.models.sknet import SKNet101 as SKNet101
 from keras_sknet.models.sknet import SKNetSmall as SKNetSmall
+from keras_sknet.models.sknet import SKNetThin as SKNetThin
 from keras_sknet.models.skresnet import SKResNet18 as SKResNet18
 from keras_sknet.models.skresnet import SKResNet34 as SKResNet34

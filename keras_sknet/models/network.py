@@ -4,6 +4,7 @@ import inspect
 
 from keras_sknet.models.residual import FIRST_STAGE, residual_network
 from keras_sknet.weights.published import PUBLISHED
+from keras_sknet.weights.shipped import SHIPPED
 
 DOCUMENTATION = """{summary}
 
@@ -143,6 +144,9 @@ def _default_shape(shape):
 
 
 def _published(function):
+    if function in SHIPPED:
+        names = ", ".join(f'`"{name}"`' for name in SHIPPED[function])
+        return f"{names}: weights that come with this package (docs/results.md)."
     if function in PUBLISHED:
         return f'`"imagenet"`: `"{PUBLISHED[function]}"`.'
     return f'`"imagenet"` is an error: no weights of {function} are published.'

@@ -15,11 +15,13 @@ from keras_sknet.validation import require
 from keras_sknet.weights import cache, hub
 from keras_sknet.weights.checkpoint import Settings, count_classes, read_settings, read_tensors
 from keras_sknet.weights.published import PUBLISHED
+from keras_sknet.weights.shipped import SHIPPED, shipped_file
 from keras_sknet.weights.timm import load_timm
 
 TIMM, KERAS = ".safetensors", (".weights.h5", ".keras")
 PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
-ON_HUB = re.compile(r"(timm/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
+# No part of it leads out of the hub's cache.
+ON_HUB = re.compile(r"(?!.*\.\.)(timm/[\w.-]+)(?:@(\w[\w./-]*))?", re.ASCII)
 
 
 class Weights(NamedTuple):
@@ -60,6 +62,8 @@ def open_weights(weights, function):
             weights=weights,
         )
         weights = PUBLISHED[function]
+    if isinstance(weights, str):
+        weights = shipped_file(function, weights) or weights
     on_hub = ON_HUB.fullmatch(weights) if isinstance(weights, str) else None
     if on_hub and not weights.endswith((TIMM, *KERAS, *PICKLES)):
         return _of_hub(*on_hub.groups())
@@ -84,8 +88,8 @@ def _require_readable(weights):
     require(
         is_path and os.path.isfile(weights),
         "weights",
-        "None, 'imagenet', 'timm/NAME.TAG' or the path of an existing .safetensors, .weights.h5 or .keras "
-        "file",
+        f"None, 'imagenet', {_names_of_shipped()}'timm/NAME.TAG' or the path of an existing .safetensors, "
+        ".weights.h5 or .keras file",
         weights=weights,
     )
     require(
@@ -94,6 +98,10 @@ def _require_readable(weights):
         "a file whose name ends in .safetensors, .weights.h5 or .keras",
         weights=weights,
     )
+
+
+def _names_of_shipped():
+    return "".join(f"{name!r} ({function}), " for function, names in SHIPPED.items() for name in names)
 
 
 def _of_timm_file(path):

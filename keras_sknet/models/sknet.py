@@ -36,3 +36,16 @@ SKNetSmall = sk_network(
     stem_filters=8,
     branches=(K3._replace(groups=2), K5._replace(groups=2)),
 )
+SKNetThin = sk_network(
+    "SKNetThin",
+    "An SKNet of four thin stages for images of 32×32: 9.9 million multiply-adds; its sizes are new.",
+    input_shape=(32, 32, 3),
+    classes=10,
+    depths=(1, 2, 2, 2),
+    # Large maps cost memory traffic, small ones hold the parameters.
+    widths=(4, 16, 48, 128),
+    filters=(16, 32, 96, 256),
+    stem="cifar",
+    stem_filters=8,
+    branches=(K3._replace(groups=4), K5._replace(groups=4)),
+)

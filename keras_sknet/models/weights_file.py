@@ -8,8 +8,10 @@ import zipfile
 
 import h5py
 import keras
+import numpy as np
 
 from keras_sknet.layers import Classifier
+from keras_sknet.models.keras_file import check_keras_file
 from keras_sknet.validation import require
 from keras_sknet.weights.checkpoint import Settings
 
@@ -34,10 +36,12 @@ def load_weights_file(model, path, include_top=True):
         Number of the file's classes if its classifier was passed over for having other ones, else `None`.
 
     Raises:
-        ValueError: if it is damaged, or it does not fit.
+        ValueError: if it is damaged, it does not fit, or it has values that are not finite.
     """
     classifiers = [layer for layer in model.layers if isinstance(layer, Classifier)] if include_top else []
     try:
+        if _is_archive(path):
+            check_keras_file(path)
         shapes = _array_shapes(path)
         (classes,) = shapes.get(BIAS, (None,))
         passed_over = bool(classifiers and classes and classes != classifiers[0].units)
@@ -48,8 +52,9 @@ def load_weights_file(model, path, include_top=True):
         reason = textwrap.shorten(str(error), 300, placeholder=" …")
         raise ValueError(
             f"`weights` must be an undamaged file that fits the model {model.name!r} as built: its layers "
-            f"and `include_top`. Received: weights={path!r}. Keras says: {reason}"
+            f"and `include_top`. Received: weights={path!r}, reason={reason!r}"
         ) from error
+    _require_finite(model, path)
     if passed_over or not include_top:
         shapes = [name for name in shapes if not name.startswith(CLASSIFIER)]
     require(
@@ -74,9 +79,10 @@ def read_keras_settings(path):
     Raises:
         ValueError: if the file is damaged.
     """
-    if not os.fspath(path).endswith(".keras"):
+    if not _is_archive(path):
         return Settings()
     try:
+        check_keras_file(path)
         with zipfile.ZipFile(path) as archive:
             layers = json.loads(archive.read(ARCHIVE_CONFIG))["config"]["layers"]
         configs = {layer["class_name"]: layer["config"] for layer in layers}
@@ -99,11 +105,27 @@ def read_keras_settings(path):
         ) from error
 
 
+def _is_archive(path):
+    return os.fspath(path).endswith(".keras")
+
+
+def _require_finite(model, path):
+    for variable in model.variables:
+        values = keras.ops.convert_to_numpy(variable)
+        require(
+            np.issubdtype(values.dtype, np.integer) or np.isfinite(values).all(),
+            "weights",
+            "a file of finite numbers",
+            weights=path,
+            array=variable.path,
+        )
+
+
 def _array_shapes(path):
     """{name: shape} of the model's arrays in a file, the optimizer's left out."""
     shapes = {}
     with contextlib.ExitStack() as stack:
-        if os.fspath(path).endswith(".keras"):
+        if _is_archive(path):
             path = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(ARCHIVE_MEMBER))
         file = stack.enter_context(h5py.File(path, "r"))
 

@@ -157,8 +157,7 @@ def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=Fal
 
 
 def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
-    if max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16:
-        # oneDNN's filter gradient of a narrow, strided 1×1 convolution writes past the end of its buffer.
+    if _gradient_overruns(x, kernel, strides, dilation_rate):
         return _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     if padding == "symmetric":
         if strides == (1, 1):
@@ -167,6 +166,13 @@ def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
             # An explicit padding list would leave oneDNN, and has no gradient for groups.
             x, padding = _pad(x, kernel, strides, padding, dilation_rate), "valid"
     return conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty)
+
+
+def _gradient_overruns(x, kernel, strides, dilation_rate):
+    """Whether oneDNN's filter gradient may write past the end of its buffer, which ends the process."""
+    narrow_strided_1x1 = max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16
+    dilated = kernel.shape[2] < x.shape[-1] and max(dilation_rate) > 1
+    return narrow_strided_1x1 or (dilated and keras.backend.standardize_dtype(x.dtype) == "bfloat16")
 
 
 def conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):

@@ -2,6 +2,8 @@
 
 import contextlib
 
+import keras
+
 
 @contextlib.contextmanager
 def averaged_weights(model):
@@ -33,4 +35,27 @@ def averaged_weights(model):
         yield
     finally:
         for (variable, _), value in zip(pairs, own, strict=True):
+            variable.assign(value)
+
+
+class OwnWeights(keras.callbacks.Callback):
+    """Leaves the model its own weights, to the bit, where Keras' `fit` ends by writing averages over them.
+
+    Example:
+
+    ```python
+    from keras_sknet.training.averages import OwnWeights
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0, callbacks=[OwnWeights()])
+    ```
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.params["epochs"]:
+            self._own = [variable.numpy() for variable in self.model.trainable_variables]
+
+    def on_train_end(self, logs=None):
+        for variable, value in zip(self.model.trainable_variables, self._own, strict=True):
             variable.assign(value)

@@ -4,6 +4,7 @@ from pathlib import Path
 import keras
 
 from keras_sknet.models.precision import in_precision
+from keras_sknet.training.distribution import on_its_own
 
 
 def keep_model(model, path):
@@ -27,11 +28,16 @@ def keep_model(model, path):
     ```
     """
     # A model of the same layers that was never compiled: files that only predict need no more.
-    model = in_precision(keras.Model(model.inputs, model.outputs, name=model.name), "float32")
+    with on_its_own():
+        model = in_precision(keras.Model(model.inputs, model.outputs, name=model.name), "float32")
     path = Path(path)
     unfinished = path.with_name(f".unfinished-{path.name}")
     try:
         model.save(unfinished)
         os.replace(unfinished, path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"Cannot write the best model ({error.strerror or error})", str(path)
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,12 +1,13 @@
 import numpy as np
 
 
-def accuracy_by_scale(model, digits):
+def accuracy_by_scale(model, digits, drawn=None):
     """Measures the accuracy of a model on `Digits`, over all and at each scale.
 
     Args:
         model: `keras.Model` with a score for each class.
         digits: `keras_sknet.data.Digits`.
+        drawn: What `digits.arrays` returned. Defaults to `None`: they are drawn here.
 
     Returns:
         Accuracy, and `{scale: accuracy}`.
@@ -21,7 +22,7 @@ def accuracy_by_scale(model, digits):
     by_scale[2.0]  # about 0.1, untrained
     ```
     """
-    images, labels = digits.arrays()
+    images, labels = digits.arrays() if drawn is None else drawn
     right = np.argmax(model.predict(images, batch_size=64, verbose=0), axis=-1) == labels
     by_scale = {scale: float(right[digits.element_scales == scale].mean()) for scale in digits.scales}
     return float(right.mean()), by_scale

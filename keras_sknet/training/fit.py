@@ -2,15 +2,17 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-import keras
-
 from keras_sknet.data import batches, evaluation_batches, evaluation_transform, naming_corrupt_files
 from keras_sknet.data.transforms import input_size
 from keras_sknet.layers import ImageNormalization
+from keras_sknet.training.averages import OwnWeights
 from keras_sknet.training.best import keep_model
+from keras_sknet.training.distribution import naming_lost_processes, this_process
 from keras_sknet.training.interrupt import GentleInterrupt
+from keras_sknet.training.log import Log
 from keras_sknet.training.loop import Loop
 from keras_sknet.training.progress import ProgressBar
+from keras_sknet.training.state import checkpoint_folder
 from keras_sknet.training.strategy import strategy_scope
 from keras_sknet.validation import whole_number
 
@@ -41,17 +43,20 @@ def fit(
     Args:
         model: `keras.Model` that ends in a softmax or in logits. Made in the scope of a
             `tf.distribute.MirroredStrategy`, it is trained on its devices, each with a part of every batch.
+            Made after `keras_sknet.training.distribution.join`, by all processes that have joined, each of
+            which has to call `fit` in the same way.
         source: What to train on, as `keras_sknet.data.batches` takes it.
         validation: Source to choose the best epoch by. Every element counts once.
         recipe: `Recipe`. With a `crop`, images of validation are resized and cropped as the model remembers.
-        output: Path of an existing folder for `model.keras`, the best model, and `checkpoints`.
+        output: Path of an existing folder for `model.keras`, the best model, and `checkpoints`. Several
+            processes must have the same one; the first one writes.
         seed: Integer, 0 or more, of order and augmentation. Defaults to `0`.
         settings: Dictionary of what else makes the training, which JSON can hold. A checkpoint of other
             settings is refused. Defaults to `None`.
-        callbacks: Sequence of `keras.callbacks.Callback`. Defaults to none.
+        callbacks: Sequence of `keras.callbacks.Callback`, of each process. Defaults to none.
         checkpoint_seconds: Float, how often to write a checkpoint within an epoch. Defaults to `300`.
-        verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch. Defaults
-            to `True`.
+        verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch; of several
+            processes the first one does. Defaults to `True`.
 
     Returns:
         List of a dictionary for each epoch (`epoch`, counted from 1, `loss`, `accuracy`, `val_loss`,
@@ -60,7 +65,8 @@ def fit(
     Raises:
         ValueError: for an argument that cannot work, checkpoints of another training in the folder, or an
             image that cannot be read.
-        RuntimeError: if the loss stops being finite. The best model until then is kept.
+        RuntimeError: if the loss stops being finite, or another process is lost. The best model until then
+            is kept.
         OSError: if a file cannot be written. The last checkpoint is kept.
         KeyboardInterrupt: after Ctrl-C, when the step has ended and a checkpoint is written.
 
@@ -82,6 +88,8 @@ def fit(
     output = Path(output)
     whole_number("seed", seed)
     steps = recipe.steps(len(source))
+    this = this_process()
+    this.part(recipe.step_size)
     classes = len(source.class_names)
     size = input_size(model)
     _remember_crop(model, recipe.crop_fraction)
@@ -90,13 +98,16 @@ def fit(
         model.optimizer.build(model.trainable_variables)
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(GentleInterrupt())
+        stack.enter_context(naming_lost_processes())
         stack.enter_context(naming_corrupt_files(source, validation))
+        if this.is_first:
+            stack.enter_context(checkpoint_folder(output / CHECKPOINTS))
         loop = Loop(
             model,
             recipe.schedule(len(source)),
             steps,
             _validation_batches(
-                validation, recipe.step_size, evaluation_transform(model) if recipe.crop else None
+                validation, recipe.step_size, evaluation_transform(model) if recipe.crop else None, this
             ),
             lambda model: keep_model(model, output / MODEL),
             output / CHECKPOINTS,
@@ -115,9 +126,16 @@ def fit(
             print(f"{complaint}: the one before is taken")
         if loop.progress.pending is not None:
             loop.finish_epoch(loop.progress.pending)
-        log = keras.callbacks.TensorBoard(output / LOGS, write_graph=False)
+        log = Log(output / LOGS)
         bar = ProgressBar(recipe.epochs, steps, recipe.step_size, loop.progress.step)
         stack.callback(bar.close)
+        callbacks = [
+            loop,
+            *([log] if this.is_first else []),
+            *callbacks,
+            *([bar] if this.is_first and verbose else []),
+            *([OwnWeights()] if recipe.average is not None else []),
+        ]
         # Once; twice if an epoch had begun already.
         while loop.progress.step < recipe.epochs * steps:
             epoch, step = divmod(loop.progress.step, steps)
@@ -129,28 +147,30 @@ def fit(
                 first_step=loop.progress.step,
                 transform=recipe.transform(size),
                 augmentation=recipe.augmentation,
-            )
+                shard=this.shard,
+            ).map(lambda x, y: (x, _one_hot(y, classes)))
             model.fit(
-                stream.map(lambda x, y: (x, _one_hot(y, classes))),
+                this.checked(stream, recipe.step_size),
                 initial_epoch=epoch,
                 epochs=epoch + 1 if step else recipe.epochs,
                 steps_per_epoch=steps - step,
-                callbacks=[loop, log, *callbacks, *([bar] if verbose else [])],
+                callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
             )
-            loop.restore()  # `fit` of Keras' own ends by writing averages over weights
+        this.wait()  # for what the first one writes
     return loop.progress.history, loop.progress.best_epoch
 
 
-def _validation_batches(source, batch_size, transform):
+def _validation_batches(source, batch_size, transform, this):
     """Batches for `evaluate`, whose loss becomes the mean over all elements, padding or no."""
     classes = len(source.class_names)
     filled = -(-len(source) // batch_size) * batch_size
-    return evaluation_batches(source, batch_size, transform).map(
+    stream = evaluation_batches(source, batch_size, transform, this.shard).map(
         # Keras divides by the images of a batch, not by the sum of weights.
         lambda x, y, weights: (x, _one_hot(y, classes), weights * (filled / len(source)))
     )
+    return this.checked(stream, batch_size)
 
 
 def _one_hot(labels, classes):

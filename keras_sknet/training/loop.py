@@ -1,6 +1,7 @@
 """Where a training stands, and what happens to it between its steps."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import time
@@ -9,6 +10,7 @@ import keras
 
 from keras_sknet.training.averages import averaged_weights
 from keras_sknet.training.curves import write_history
+from keras_sknet.training.distribution import this_process
 from keras_sknet.training.state import load_state, save_state
 from keras_sknet.validation import require
 
@@ -37,6 +39,8 @@ class Progress:
 class Loop(keras.callbacks.Callback):
     """Counts steps, stops at a loss that is not finite, validates, keeps the best model, writes checkpoints.
 
+    Of several processes that train together, each counts and validates, and the first one writes.
+
     Args:
         model: Compiled `keras.Model` whose optimizer is built.
         schedule: Schedule of the learning rate.
@@ -59,17 +63,23 @@ class Loop(keras.callbacks.Callback):
         self._settings = json.loads(json.dumps(settings))  # as it comes back from a file
         self._saved = time.monotonic()
         self._running = None
+        self._this = this_process()
 
     def restore(self):
         """Takes the training up where its last whole checkpoint is; returns complaints about damaged ones.
 
         Raises:
-            ValueError: if the checkpoint is of a training with other settings.
+            ValueError: if the checkpoint is of a training with other settings, or another process found
+                another one.
         """
         found, complaints = load_state(self._folder)
-        if found is None:
-            return complaints
-        arrays, document = found
+        self._this.require_same(settings=self._settings, checkpoint=found and found[1]["step"])
+        if found is not None:
+            self._take_up(*found)
+        self._this.require_same(weights=self._digest())
+        return complaints
+
+    def _take_up(self, arrays, document):
         received = document.pop("settings")
         different = [key for key in self._settings if received.get(key) != self._settings[key]]
         require(
@@ -86,10 +96,12 @@ class Loop(keras.callbacks.Callback):
             variable.assign(array)
         if self.progress.step % self._steps:
             self._running = arrays[len(variables) :]
-        return complaints
 
     def save(self):
         """Writes a checkpoint."""
+        if not self._this.is_first:
+            return
+        self._synchronize()
         running = [variable.numpy() for variable in self._metric_variables()]
         arrays = [variable.numpy() for variable in self._variables()] + running
         document = {**dataclasses.asdict(self.progress), "settings": self._settings}
@@ -107,7 +119,8 @@ class Loop(keras.callbacks.Callback):
                 )
                 logs = {**logs, **{f"val_{name}": value for name, value in results.items()}}
                 if logs["val_loss"] < progress.best_loss:
-                    self._keep(self.model)
+                    if self._this.is_first:
+                        self._keep(self.model)
                     progress.best_epoch, progress.best_loss = len(progress.history) + 1, logs["val_loss"]
         except KeyboardInterrupt:
             self.save()
@@ -115,13 +128,15 @@ class Loop(keras.callbacks.Callback):
         progress.history.append({"epoch": len(progress.history) + 1, **logs})
         progress.pending = None
         self._require_finite(logs["val_loss"])
-        write_history(progress.history, self._folder.parent / HISTORY)
+        if self._this.is_first:
+            write_history(progress.history, self._folder.parent / HISTORY)
         self.save()
         return logs
 
     def on_train_batch_end(self, batch, logs=None):
         if self._running:
-            # Sums over the part of the epoch that another process has trained.
+            # Sums over the part of the epoch that was trained before.
+            self._synchronize()
             for variable, value in zip(self._metric_variables(), self._running, strict=True):
                 variable.assign(variable + value)
             self._running = None
@@ -148,6 +163,18 @@ class Loop(keras.callbacks.Callback):
     def _rate(self):
         """The learning rate of the last step."""
         return float(keras.ops.convert_to_numpy(self._schedule(self.progress.step - 1)))
+
+    def _synchronize(self):
+        """Gives variables the values of the last step, which JAX keeps apart from them within an epoch."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+
+    def _digest(self):
+        """Checksum of all that is trained."""
+        digest = hashlib.sha256()
+        for variable in self._variables():
+            digest.update(variable.numpy().tobytes())
+        return digest.hexdigest()
 
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -32,6 +32,14 @@ The paper's error with it is 3.47 % on CIFAR-10 and 17.33 % on CIFAR-100 (`--dat
 a GPU and was not repeated here.
 """
 
+CIFAR_COSINE = dataclasses.replace(
+    CIFAR, epochs=45, learning_rate=0.2, warmup=0.15, milestones=(), weight_decay=2e-4
+)
+"""For `SKNetThin` on small photographs, in an hour on two cores: one cosine cycle.
+
+    keras-sknet train --data folder:cifar --size 32 --recipe cifar-cosine
+"""
+
 IMAGENET = Recipe(
     epochs=100,
     batch_size=256,
@@ -67,6 +75,7 @@ FINETUNE = dataclasses.replace(FINETUNE_HEAD, epochs=10, learning_rate=0.005)
 RECIPES = {
     "digits": DIGITS,
     "cifar": CIFAR,
+    "cifar-cosine": CIFAR_COSINE,
     "imagenet": IMAGENET,
     "imagenet-cosine": IMAGENET_COSINE,
 }

@@ -16,6 +16,23 @@ NAME = re.compile(r"step-(\d{10})\.state")
 DOCUMENT = "document"
 
 
+@contextlib.contextmanager
+def checkpoint_folder(folder):
+    """Makes the folder of checkpoints inside a `with` block; if none is written to it, it goes again.
+
+    A process that is killed before its first checkpoint leaves the folder, by which its run is known.
+
+    Args:
+        folder: `Path`. The folder around it must exist.
+    """
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # which only an empty folder lets pass
+
+
 def save_state(folder, step, arrays, document):
     """Writes a checkpoint, whole or not at all, and deletes all but the last two.
 

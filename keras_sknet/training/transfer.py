@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import keras
-
 from keras_sknet.models import freeze_stages
+from keras_sknet.models.keras_file import load_keras_file
+from keras_sknet.training.distribution import this_process
 from keras_sknet.training.fit import MODEL, fit
 from keras_sknet.training.recipes import FINETUNE, FINETUNE_HEAD
 
@@ -50,9 +50,10 @@ def finetune(
     """
     frozen = Path(output, FROZEN)
     freeze_stages(model, freeze_through)
-    frozen.mkdir(exist_ok=True)
+    if this_process().is_first:
+        frozen.mkdir(exist_ok=True)
     first, _ = fit(model, source, validation, head, frozen, **kwargs)
-    model.set_weights(keras.models.load_model(frozen / MODEL).get_weights())
+    model.set_weights(load_keras_file(frozen / MODEL).get_weights())
     freeze_stages(model, None)
     second, best = fit(model, source, validation, whole, output, **kwargs)
     return (first, second), best

@@ -30,7 +30,7 @@ def find(name):
     if not folder.is_dir():
         return None
     path, checksum = folder / WEIGHTS, folder / CHECKSUM
-    if path.is_file() and checksum.is_file() and checksum.read_text().strip() == file_checksum(path):
+    if path.is_file() and checksum.is_file() and checksum.read_bytes() == _checksum(path):
         return path
     print(f"{str(path)!r} is damaged: it does not match its checksum. It is made anew.")
     shutil.rmtree(folder)
@@ -63,10 +63,14 @@ def keep(name, write):
         with appearing_whole(folder, replace=True) as unfinished:
             unfinished.mkdir()
             write(unfinished / WEIGHTS)
-            (unfinished / CHECKSUM).write_text(file_checksum(unfinished / WEIGHTS) + "\n")
+            (unfinished / CHECKSUM).write_bytes(_checksum(unfinished / WEIGHTS))
             shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         # Another process may have been faster.
         if find(name) is None:
             raise
     return folder / WEIGHTS
+
+
+def _checksum(path):
+    return file_checksum(path).encode() + b"\n"

@@ -105,6 +105,7 @@ def write_tensors(path, tensors, settings):
 
     Raises:
         ImportError: without safetensors.
+        OSError: if it cannot be written.
     """
     normalization = dict(settings.normalization)
     described = {
@@ -118,7 +119,8 @@ def write_tensors(path, tensors, settings):
         },
     }
     metadata = {"format": "pt", "config": json.dumps(described)}
-    import_extra("safetensors.numpy").save_file(tensors, path, metadata)
+    # Its own function that writes a file raises an error of its own on a full disk.
+    Path(path).write_bytes(import_extra("safetensors.numpy").save(tensors, metadata))
 
 
 @contextlib.contextmanager

@@ -82,15 +82,9 @@ def test_bad_scores(given, message):
         attention_by_scale(given)
 
 
-def test_without_matplotlib_the_error_names_the_extra(run_python):
-    code = """
-import sys
-sys.modules["matplotlib"] = None
-import numpy as np
-from keras_sknet.analysis.figures import attention_by_scale
-try:
-    attention_by_scale({s: {"sk_2_1": np.ones((2, 2, 4))} for s in (1.0, 2.0)})
-except ImportError as error:
-    print(error)
-"""
-    assert run_python(code) == 'matplotlib is not installed: pip install "keras_sknet[train]"\n'
+def test_without_matplotlib_the_error_names_the_extra(uninstalled):
+    uninstalled("matplotlib")
+    with pytest.raises(
+        ImportError, match=r'^matplotlib is not installed: pip install "keras_sknet\[train\]"$'
+    ):
+        attention_by_scale({s: {"sk_2_1": np.ones((2, 2, 4))} for s in (1.0, 2.0)})

@@ -78,25 +78,32 @@ def error_of(capfd, *arguments):
     return line.removeprefix("keras-sknet: error: ")
 
 
-def test_files_that_are_no_images_are_named(folder, tmp_path, capfd):
+def test_files_that_are_no_images_are_named_and_change_nothing_for_the_others(folder, tmp_path, capfd):
     folder, (good, png), _ = folder
+    assert main(["predict", str(folder / "x.onnx"), str(good), str(png)]) == 0
+    alone = capfd.readouterr().out
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:-300])
     (tmp_path / "cut.png").write_bytes(png.read_bytes()[:-300])
-    for name, text in {
-        "text.jpg": "is neither a JPEG nor a PNG file",
-        "empty.jpg": "is neither a JPEG nor a PNG file",
-        "cut.jpg": "is cut off or damaged",
-        "cut.png": "is cut off or damaged",
-    }.items():
-        path = tmp_path / name
-        assert error_of(capfd, folder / "x.onnx", good, path) == f"{str(path)!r} {text}"
-    for path, reason in {
-        tmp_path / "none.jpg": "No such file or directory",
-        tmp_path: "Is a directory",
-    }.items():
-        assert error_of(capfd, folder / "x.onnx", good, path) == f"Cannot read {str(path)!r} ({reason})"
+    bad = {
+        tmp_path / "text.jpg": "is neither a JPEG nor a PNG file",
+        tmp_path / "empty.jpg": "is empty",
+        tmp_path / "cut.jpg": "is cut off or damaged",
+        tmp_path / "cut.png": "is cut off or damaged",
+        tmp_path / "none.jpg": "does not exist",
+        tmp_path: "cannot be read (Is a directory)",
+    }
+    first, *others = bad
+    assert main(["predict", *map(str, [folder / "x.onnx", first, good, *others, png])]) == 2
+    out, err = capfd.readouterr()
+    assert out == alone and "Traceback" not in err
+    # The libraries of images write lines of their own.
+    lines = [line for line in err.splitlines() if line.startswith(("Skipped: ", "keras-sknet: "))]
+    assert lines == [f"Skipped: {path}, which {reason}" for path, reason in bad.items()] + [
+        "keras-sknet: error: 6 of 8 files are no images that can be read"
+    ]
+    assert error_of(capfd, folder / "x.onnx", first) == "1 of 1 files are no images that can be read"
 
 
 def test_models_that_classify_no_images_are_refused(folder, tmp_path, capfd):

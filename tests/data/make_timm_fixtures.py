@@ -1,10 +1,11 @@
 """What timm's networks answer: weights drawn at random, and all that comes out of them.
 
-    python tests/data/make_timm_fixtures.py [FOLDER [NAME …]]
+    python tests/data/make_timm_fixtures.py [FOLDER [NAME …]] [--gradients]
 
 with PyTorch and timm writes NAME.safetensors and NAME.npz into FOLDER: by default this one, and the tiny
 networks below. NAME is one of these or one of timm's own. Weights that are there already are loaded,
-strictly, and not drawn anew. The committed files are of torch 2.13.0 and timm 1.0.31.
+strictly, and not drawn anew. The committed files are of torch 2.13.0 and timm 1.0.31. With `--gradients`,
+NAME.npz has the loss of a training step in float64 and its gradient for every weight instead.
 """
 
 import functools
@@ -65,9 +66,10 @@ def images(count, height, width, seed):
     return squares.repeat(8, 1).repeat(8, 2)[:, :height, :width].astype("uint8")
 
 
-def normalized(x):
-    x = torch.from_numpy(x).permute(0, 3, 1, 2) / 255
-    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+def normalized(x, dtype=torch.float32):
+    x = torch.from_numpy(x).permute(0, 3, 1, 2).to(dtype) / 255
+    mean, std = (torch.tensor(values, dtype=dtype)[:, None, None] for values in (MEAN, STD))
+    return (x - mean) / std
 
 
 def draw(model):
@@ -133,16 +135,37 @@ def training(model, x, labels):
     return answers
 
 
-def write(folder, name):
+def gradients(model, x, labels):
+    """Of every weight, in float64: through a full-size network float32 blows its rounding up."""
+    model = model.double().train()
+    loss = torch.nn.functional.cross_entropy(model(normalized(x, torch.float64)), torch.from_numpy(labels))
+    loss.backward()
+    answers = {f"gradient {name}": weight.grad.numpy() for name, weight in model.named_parameters()}
+    return {"loss": loss.detach().numpy(), **answers}
+
+
+def network(folder, name):
     torch.manual_seed(0)
-    is_tiny = name in TINY
-    model = TINY[name]() if is_tiny else timm.create_model(name)
+    model = TINY[name]() if name in TINY else timm.create_model(name)
     weights = folder / f"{name}.safetensors"
     if weights.exists():
         model.load_state_dict(load_file(weights), strict=True)
     else:
         draw(model)
         save_file({key: value.contiguous() for key, value in model.state_dict().items()}, weights)
+    return model
+
+
+def write_gradients(folder, name):
+    x = images(*SIZES["tiny"], seed=2)
+    labels = np.arange(len(x)) % 5
+    answers = gradients(network(folder, name), x, labels)
+    np.savez(folder / f"{name}.npz", images=x, labels=labels, **answers)
+
+
+def write(folder, name):
+    is_tiny = name in TINY
+    model = network(folder, name)
     x, odd = images(*SIZES["tiny" if is_tiny else "full"], seed=2), images(*SIZES["odd"], seed=3)
     answers = {"images": x, "odd images": odd, **inference(model, x)}
     answers |= {f"odd {key}": value for key, value in inference(model, odd).items()}
@@ -153,6 +176,8 @@ def write(folder, name):
 
 
 if __name__ == "__main__":
-    folder, *names = sys.argv[1:] or [HERE]
+    arguments = sys.argv[1:]
+    function = write_gradients if "--gradients" in arguments else write
+    folder, *names = [argument for argument in arguments if argument != "--gradients"] or [HERE]
     for name in names or TINY:
-        write(Path(folder), name)
+        function(Path(folder), name)

@@ -102,16 +102,10 @@ def test_a_thousand_classes_are_an_image(tmp_path):
     assert (pixels[..., 0] < 0.5).sum() > 1000  # the diagonal
 
 
-def test_without_matplotlib_the_error_names_the_extra(run_python):
-    code = """
-import sys
-sys.modules["matplotlib"] = None
-import numpy as np
-from keras_sknet.evaluation import evaluate, write_evaluation
-result = evaluate(lambda x: x, [(np.eye(2), np.array([0, 1]), np.ones(2))])
-try:
-    write_evaluation(result, ".")
-except ImportError as error:
-    print(error)
-"""
-    assert run_python(code) == 'matplotlib is not installed: pip install "keras_sknet[train]"\n'
+def test_without_matplotlib_the_error_names_the_extra(uninstalled, tmp_path):
+    uninstalled("matplotlib")
+    result = evaluate(lambda x: x, [(np.eye(2), np.array([0, 1]), np.ones(2))])
+    with pytest.raises(
+        ImportError, match=r'^matplotlib is not installed: pip install "keras_sknet\[train\]"$'
+    ):
+        write_evaluation(result, tmp_path)

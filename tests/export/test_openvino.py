@@ -24,6 +24,7 @@ NETS = {
     "any size": lambda: tiny("SKNet50", input_shape=(None, None, 3), stem_padding="torch", **LOGITS),
     "se": lambda: tiny("SENet50", **LOGITS),
 }
+QUICK = ("sk", "any size")
 
 
 def compiled(path):
@@ -56,7 +57,7 @@ def check(path, model, size):
     assert kinds["Split"] == sum(getattr(layer, "has_attention", False) for layer in flatten_layers(model))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETS])
 def test_a_network_equals_keras_node_by_node(name, tmp_path):
     model = NETS[name]()
     randomize(model)

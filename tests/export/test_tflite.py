@@ -34,6 +34,7 @@ NETS = {
     "resnext": (lambda: tiny("ResNeXt50", **LOGITS), 1),
     "se": (lambda: tiny("SENet50", include_top=False, pooling="avg"), 1 + 4),
 }
+QUICK = ("sk", "three branches", "odd size", "se")
 
 
 def count(model, kind):
@@ -46,7 +47,7 @@ def run(interpreter, x):
     return outputs["output_0"]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETS])
 def test_a_network_equals_keras_in_one_partition(name, litert, tmp_path):
     make, multiplications = NETS[name]
     model = make()

@@ -1,3 +1,5 @@
+import importlib
+import sys
 import warnings
 
 import keras
@@ -117,16 +119,11 @@ def test_what_is_no_network_of_this_package_is_refused(model, requirement):
         SKNetBackbone(model())
 
 
-def test_importing_without_keras_cv_names_the_extra(run_python):
-    code = """
-import sys
-sys.modules["keras_cv"] = None
-try:
-    import keras_sknet.integrations.keras_cv
-except ImportError as error:
-    print(error)
-"""
-    assert run_python(code) == 'keras-cv is not installed: pip install "keras_sknet[cv]"\n'
+def test_importing_without_keras_cv_names_the_extra(uninstalled, monkeypatch):
+    uninstalled("keras_cv")
+    monkeypatch.delitem(sys.modules, "keras_sknet.integrations.keras_cv")
+    with pytest.raises(ImportError, match=r'^keras-cv is not installed: pip install "keras_sknet\[cv\]"$'):
+        importlib.import_module("keras_sknet.integrations.keras_cv")
 
 
 def freeze_all(backbone):

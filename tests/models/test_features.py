@@ -42,8 +42,13 @@ def stage_of(weight):
     return 6
 
 
-@pytest.mark.parametrize("through, last", [(None, 0), ("stem", 1), (2, 2), (4, 4), (5, 5)])
-@pytest.mark.parametrize("nested", [False, True])
+SOME = ((None, 0, False), ("stem", 1, False), (4, 4, False), (4, 4, True))
+MORE = ((2, 2, False), (5, 5, False), (None, 0, True), ("stem", 1, True), (2, 2, True), (5, 5, True))
+
+
+@pytest.mark.parametrize(
+    "through, last, nested", [*SOME, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
+)
 def test_frozen_stages_keep_weights_and_statistics_in_a_fit(through, last, nested):
     network = tiny(include_top=not nested, pooling="avg" if nested else None)
     model = network

@@ -119,8 +119,16 @@ COMPILED = (
 )
 
 
-@pytest.mark.parametrize("shapes", COMPILED, ids=str)
-@pytest.mark.parametrize("mode", ["graph", "unknown", "xla"])
+@pytest.mark.parametrize(
+    "mode, shapes",
+    [
+        # XLA needs seconds for each.
+        pytest.param(mode, shapes, marks=[pytest.mark.slow] if mode == "xla" and number % 3 else [])
+        for mode in ("graph", "unknown", "xla")
+        for number, shapes in enumerate(COMPILED, 1)
+    ],
+    ids=str,
+)
 def test_traced_and_compiled_equal_the_oracle(path, mode, shapes):
     assert_equals_oracle(path, *shapes, mode=mode)
 

@@ -267,6 +267,31 @@ def test_a_narrow_strided_1x1_convolution_keeps_clear_of_onednns_overrun(run_pyt
     run_python(NARROW_POINTWISE)
 
 
+DILATED_BFLOAT16 = """
+import numpy as np
+import tensorflow as tf
+from keras_sknet.ops import grouped_conv
+
+random = np.random.default_rng(0)
+for channels, groups, dilation, size in ((8, 2, 2, 32), (32, 8, 3, 32), (8, 2, 2, 56)):
+    x = tf.constant(random.normal(size=(2, size, size, channels)), tf.bfloat16)
+    kernel = tf.constant(random.normal(size=(3, 3, channels // groups, channels)), tf.bfloat16)
+    gradients = []
+    for dtype in (tf.bfloat16, tf.float32):
+        kernel = tf.cast(kernel, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            y = grouped_conv(tf.cast(x, dtype), kernel, dilation_rate=dilation)
+        gradients.append(np.asarray(tf.cast(tape.gradient(y, kernel), tf.float32)))
+    difference = np.abs(gradients[0] - gradients[1]).max() / np.abs(gradients[1]).max()
+    assert difference < 0.02, difference
+"""
+
+
+def test_a_dilated_convolution_of_narrow_groups_keeps_clear_of_onednns_overrun_in_bfloat16(run_python):
+    run_python(DILATED_BFLOAT16)
+
+
 @pytest.mark.parametrize(
     "padding, strides, dilation_rate",
     [("symmetric", (2, 2), (2, 2)), ("valid", (2, 1), (4, 3)), ("symmetric", (1, 3), (1, 3))],

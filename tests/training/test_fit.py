@@ -14,10 +14,12 @@ from keras_sknet.training import state as state_file
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
 
 
-@pytest.fixture(autouse=True)
-def few_digits(monkeypatch):
-    monkeypatch.setitem(digits.SPLITS, "train", (0, 16))
-    monkeypatch.setitem(digits.SPLITS, "validation", (1300, 1310))
+@pytest.fixture(autouse=True, scope="module")
+def few_digits():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(digits.SPLITS, "train", (0, 16))
+        patch.setitem(digits.SPLITS, "validation", (1300, 1310))
+        yield
 
 
 def tiny(**options):
@@ -40,6 +42,13 @@ def train(output, seed=0, recipe=RECIPE, make=tiny, **options):
     return model, *fit(
         model, Digits("train"), Digits("validation"), recipe, output, seed=seed, verbose=False, **options
     )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a training, its model, history and best epoch."""
+    folder = tmp_path_factory.mktemp("fit") / "run"
+    return folder, *train(folder)
 
 
 def values(model):
@@ -66,8 +75,8 @@ class Killer(keras.callbacks.Callback):
             raise Killed
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path):
-    first, history, best = train(tmp_path / "a")
+def test_the_same_seed_gives_the_same_weights(finished, tmp_path):
+    folder, first, history, best = finished
     again, history_again, _ = train(tmp_path / "b")
     other, *_ = train(tmp_path / "c", seed=1)
     assert history == history_again and json.loads(json.dumps(history)) == history
@@ -75,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert_equal(first, again)
     assert any(np.any(a != b) for a, b in zip(values(first), values(other), strict=True))
     # The kept model is that of the best epoch.
-    loaded = keras.models.load_model(tmp_path / "a" / "model.keras")
+    loaded = keras.models.load_model(folder / "model.keras")
     assert not loaded.compiled
     images, labels = Digits("validation").arrays()
     right = loaded.predict(images, verbose=0).argmax(-1) == labels
@@ -120,8 +129,8 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, killed_at, recip
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
-    whole, *_ = train(tmp_path / "whole")
+def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path, capsys):
+    _, whole, *_ = finished
     with pytest.raises(Killed):
         train(tmp_path / "killed", callbacks=[Killer(5)], checkpoint_seconds=0)
     last = sorted((tmp_path / "killed" / "checkpoints").iterdir())[-1]
@@ -133,9 +142,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
     assert_equal(whole, resumed)
 
 
-def test_a_finished_training_is_not_trained_again(tmp_path):
-    model, *result = train(tmp_path / "run")
-    again, *same = train(tmp_path / "run", callbacks=[Killer(1)])
+def test_a_finished_training_is_not_trained_again(finished):
+    folder, model, *result = finished
+    again, *same = train(folder, callbacks=[Killer(1)])
     assert same == result
     assert_equal(model, again)
 
@@ -156,9 +165,9 @@ def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
     assert best == int(np.argmin(losses)) + 1
 
 
-def test_the_validation_loss_counts_every_image_once(tmp_path):
+def test_the_validation_loss_counts_every_image_once(finished):
     # 30 images in batches of 16: the last batch is padded.
-    model, history, _ = train(tmp_path / "run")
+    _, model, history, _ = finished
     images, labels = Digits("validation").arrays()
     scores = model.predict(images, verbose=0).astype("float64")
     targets = np.eye(10)[labels] * 0.9 + 0.01
@@ -198,8 +207,6 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Cannot write a checkpoint .No space left on device."):
         train(tmp_path / "run", callbacks=[Fill()])
     monkeypatch.undo()
-    monkeypatch.setitem(digits.SPLITS, "train", (0, 16))
-    monkeypatch.setitem(digits.SPLITS, "validation", (1300, 1310))
     assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-0000000003.state"]
     resumed, *_ = train(tmp_path / "run")
     assert_equal(train(tmp_path / "whole")[0], resumed)

@@ -96,19 +96,11 @@ def test_replicas_resume(run_python, tmp_path):
     assert result == {"history": True, "apart": 0}
 
 
-def test_a_batch_must_be_divisible(run_python):
-    code = """
-from keras_sknet.training import mirrored_strategy
-from keras_sknet.training.strategy import strategy_scope
-from nets import tiny
-with mirrored_strategy(2).scope():
-    model = tiny()
-try:
-    strategy_scope(model, 7)
-except ValueError as error:
-    print(error)
-"""
-    assert run_python(code).endswith("(and parts to accumulate). Received: step_size=7, replicas=2\n")
+def test_a_batch_must_be_divisible():
+    with mirrored_strategy(2).scope():
+        model = tiny()
+    with pytest.raises(ValueError, match=r"\(and parts to accumulate\)\. Received: step_size=7, replicas=2$"):
+        strategy_scope(model, 7)
 
 
 def test_one_device_needs_no_strategy():

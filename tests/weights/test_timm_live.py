@@ -7,12 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 import keras_sknet
 from checks import randomize, relative_difference
 
 ROOT = Path(__file__).resolve().parents[2]
+WITH_GRADIENTS = ("skresnext50_32x4d", "skresnet18", "seresnext50_32x4d")
 EVERY = 8  # the answers hold only so many channels of the stages
 NETWORKS = {
     "skresnext50_32x4d": "SKNet50",
@@ -85,3 +87,32 @@ def test_a_network_of_ours_computes_the_same_in_timm(run_timm, tmp_path):
     save_file(keras_sknet.to_timm(model), tmp_path / "skresnet18.safetensors")
     run_timm(tmp_path, "skresnet18")  # loads what is there, strictly
     assert_equal(model, tmp_path / "skresnet18.npz")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_GRADIENTS)
+def test_every_gradient_of_a_training_step_equals_timms(name, run_timm, tmp_path):
+    """Batch normalization takes the batch's statistics; in float64, as rounding grows with depth."""
+    run_timm(tmp_path, name, "--gradients")
+    with np.load(tmp_path / f"{name}.npz") as file:
+        answers = dict(file)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    model = network(name)
+    weights = load_file(tmp_path / f"{name}.safetensors")
+    keras_sknet.load_timm(model, weights)
+    with tf.GradientTape() as tape:
+        logits = model(answers["images"], training=True)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(answers["labels"], logits)
+    assert relative_difference(loss, answers["loss"]) < 1e-6
+
+    # Gradients have the names and layouts of the weights.
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        weight.assign(gradient)
+    gradients = keras_sknet.to_timm(model)
+    names = {key for key in weights if "running_" not in key and "num_batches" not in key}
+    assert {f"gradient {key}" for key in names} == answers.keys() - {"images", "labels", "loss"}
+    for key in names:
+        assert np.any(answers[f"gradient {key}"]), key
+        assert relative_difference(gradients[key], answers[f"gradient {key}"]) < 1e-5, key
