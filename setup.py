@@ -47,7 +47,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["keras_sknet", "keras_sknet.*"]),
-    package_data={"keras_sknet": ["py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja"]},
+    package_data={
+        "keras_sknet": [
+            *("py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja"),
+            "weights/shipped/*.keras",
+        ]
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy", "h5py"],

@@ -17,7 +17,10 @@ OPTIONAL = (
     *("sklearn", "matplotlib", "ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
     *("jax", "torch", "tensorflow_datasets", "keras_cv", "huggingface_hub", "safetensors", "jinja2", "tqdm"),
 )
-DATA = ("py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja")
+DATA = (
+    *("py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja"),
+    "weights/shipped/SKNetThin-cifar10.keras",
+)
 EXTRAS = {"train", "litert", "onnx", "openvino", "serve", "test", "pretrained", "tables", "cv", "tfds", "gpu"}
 
 

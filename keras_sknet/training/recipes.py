@@ -35,9 +35,11 @@ a GPU and was not repeated here.
 CIFAR_COSINE = dataclasses.replace(
     CIFAR, epochs=45, learning_rate=0.2, warmup=0.15, milestones=(), weight_decay=2e-4
 )
-"""For `SKNetThin` on small photographs, in an hour on two cores: one cosine cycle.
+"""For `SKNetThin` on small photographs: one cosine cycle.
 
-    keras-sknet train --data folder:cifar --size 32 --recipe cifar-cosine
+    keras-sknet train --data folder:cifar10 --size 32 --recipe cifar-cosine --cache
+
+An hour or less on two cores; 87.4 % of 5,000 held-out photographs of CIFAR-10 right (docs/results.md).
 """
 
 IMAGENET = Recipe(

@@ -7,7 +7,9 @@ from keras_sknet.weights.hub import file_checksum
 
 FOLDER = Path(__file__).parent / "shipped"
 # Network: {name of its weights: sha256 of the file}. docs/results.md tells how they were trained.
-SHIPPED = {}
+SHIPPED = {
+    "SKNetThin": {"cifar10": "6299cc548f4cd19717647df7740a54c9396f8ec2323af8a2c2a8f11811a5a564"},
+}
 
 
 def shipped_file(function, name):
