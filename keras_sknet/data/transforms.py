@@ -75,8 +75,9 @@ def _sides(contents):
     import tensorflow as tf
 
     def of_png():
-        # After the signature, and the length and the name of the first chunk.
-        return tf.io.decode_raw(tf.strings.substr(contents, 16, 8), tf.int32, little_endian=False)[::-1]
+        # After the signature, and the length and the name of the first chunk. A shorter file is filled up.
+        head = tf.strings.join([tf.strings.substr(contents, 0, 24), b"\0" * 24])
+        return tf.io.decode_raw(tf.strings.substr(head, 16, 8), tf.int32, little_endian=False)[::-1]
 
     is_jpeg = tf.equal(tf.strings.substr(contents, 0, len(JPEG_HEAD)), JPEG_HEAD)
     sides = tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(contents)[:2], of_png)

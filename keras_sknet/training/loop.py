@@ -73,7 +73,7 @@ class Loop(keras.callbacks.Callback):
                 another one.
         """
         found, complaints = load_state(self._folder)
-        self._this.require_same(settings=self._settings, checkpoint=found and found[1]["step"])
+        self._this.require_same(settings=self._settings, checkpoint=found and found[1].get("step"))
         if found is not None:
             self._take_up(*found)
         self._this.require_same(weights=self._digest())

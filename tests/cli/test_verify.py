@@ -45,7 +45,7 @@ def test_what_agrees_is_reported(path, name, given, folder, capsys, monkeypatch)
         ("x.onnx --against none.keras", "argument --against: 'none.keras' is no .keras file"),
         ("x.onnx --against x.onnx", "argument --against: 'x.onnx' is no .keras file"),
         ("none --against right.keras", "`path` must be an existing .keras, .tflite, .onnx or .xml file, or"),
-        ("x.onnx --against right.keras --images none.jpg", "Cannot read 'none.jpg' (No such file or dir"),
+        ("x.onnx --against right.keras --images none.jpg", "'none.jpg' does not exist"),
         ("x.onnx --against right.keras --images x.onnx", "'x.onnx' is neither a JPEG nor a PNG file"),
         ("x.onnx", "the following arguments are required: --against"),
     ],
