@@ -28,7 +28,11 @@ branches = (Branch(3, groups=1), Branch(3, 2, groups=1))
 keras_sknet.SKNetSmall = functools.partial(keras_sknet.SKNetSmall, **sizes, branches=branches)
 sys.exit(main(["train", "--no-export", "--batch-size", "24", *sys.argv[1:]]))
 """
-LOST = "keras-sknet: error: The processes cannot go on together: one is gone"
+# Either the step fails, or JAX notices first and ends the process itself.
+LOST = (
+    "keras-sknet: error: The processes cannot go on together: one is gone",
+    "Terminating process because the JAX distributed service detected fatal errors",
+)
 
 
 def free_port():
@@ -92,7 +96,8 @@ def test_where_one_dies_the_other_ends_too(tmp_path, victim, require):
         for process in running:
             process.kill()
             process.wait()
-    assert LOST in (tmp_path / f"{1 - victim}.err").read_text()
+    told = (tmp_path / f"{1 - victim}.err").read_text()
+    assert any(line in told for line in LOST), told[-3000:]
     assert list((tmp_path / "run" / "checkpoints").glob("step-*.state"))
 
 

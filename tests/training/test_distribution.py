@@ -151,7 +151,8 @@ def test_two_processes_train_as_one_and_resume(tmp_path, require):
     assert two[0]["scores"] == two[1]["scores"] == pytest.approx(4, rel=1e-5)  # four softmaxes
     # Only the first one writes.
     assert two[0]["written"] and two[1]["written"] == []
-    assert len(list((tmp_path / "two" / "tensorboard").rglob("events.*"))) == 1
+    logs = (tmp_path / "two" / "tensorboard").rglob("events.*")
+    assert len({path.name.split(".")[-3] for path in logs}) == 1  # the number of the process that wrote it
 
     # Six steps an epoch: killed in the second one.
     codes, printed = run(tmp_path, "killed", 2, killed_at=8)
@@ -203,7 +204,7 @@ except ValueError as error:
         for process in range(2)
     ]
     for process, (out, err) in enumerate([each.communicate(timeout=600) for each in running]):
-        lines = out.splitlines()
+        lines = [line for line in out.splitlines() if not line.startswith("[Gloo]")]
         assert len(lines) == 5, err[-3000:]
         assert lines[0] == (
             "`process` must be started with the same command, data and `--output` as the others. "
