@@ -27,7 +27,7 @@ from pictures import encoded, odd_files, picture  # noqa: E402
 from tally import Tally  # noqa: E402
 
 CLASSES = ("a", "b")
-SIZE = 32
+SIZE = BATCH = 32
 SMALL = f"has 1x1 pixels, fewer than {SIZE}x{SIZE}"
 
 
@@ -37,7 +37,10 @@ def arguments():
     parser.add_argument("--files", type=int, default=200, metavar="N", help="of other kinds (200)")
     parser.add_argument("--good", type=int, default=200, metavar="N", help="good ones (200)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(0)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.good < BATCH:
+        parser.error(f"argument --good: at least {BATCH}, a batch")
+    return options
 
 
 def main():
@@ -105,7 +108,17 @@ class Faults:
         )
 
     def train(self):
-        options = ("--model", "SKNetSmall", "--size", SIZE, "--epochs", 1, "--batch-size", 32, "--no-export")
+        options = (
+            "--model",
+            "SKNetSmall",
+            "--size",
+            SIZE,
+            "--epochs",
+            1,
+            "--batch-size",
+            BATCH,
+            "--no-export",
+        )
         small = {name: SMALL for name in self.files if name.startswith("one_pixel")}
         weights = []
         for name in ("alone", "mixed"):

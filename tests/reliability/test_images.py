@@ -64,7 +64,7 @@ def test_a_file_cannot_claim_more_memory_than_the_limit(pictures):
 
 @pytest.mark.slow
 def test_the_commands_name_bad_files_and_change_no_other_answer(run_faults):
-    code, printed = run_faults("images.py", "--files", 28, "--good", 20)
+    code, printed = run_faults("images.py", "--files", 28, "--good", 32)
     assert code == 0, printed[-3000:]
     assert "28 odd files, 17 of which cannot be read" in printed
     assert "image files, in each command: " in printed and ", 0 not\n" in printed
