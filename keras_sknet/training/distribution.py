@@ -13,7 +13,8 @@ import numpy as np
 from keras_sknet.validation import positive_integer, require, whole_number
 
 ADDRESS = re.compile(r".+:\d{1,5}")
-STATUS = re.compile(r"[A-Z_]{5,}: ")  # what errors of JAX's runtime begin with, whichever class they are
+# A line of an error of JAX's runtime, whichever class Keras makes of it and whatever it puts around it.
+STATUS = re.compile(r"^(?:\x1b\[\dm)?([A-Z_]{5,}: .*?)(?:\x1b|$)", re.MULTILINE)
 
 
 class Process:
@@ -204,9 +205,10 @@ def naming_lost_processes():
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        if not STATUS.match(str(error)):
+        status = STATUS.search(str(error))
+        if not status:
             raise
-        reason = str(error).strip().splitlines()[0].rpartition("Error dispatching computation: ")[-1][:300]
+        reason = status[1].rpartition("Error dispatching computation: ")[-1][:300]
         raise RuntimeError(
             f"The processes cannot go on together: one is gone, out of reach or failed ({reason}). "
             "The same commands go on from the last checkpoint"

@@ -38,7 +38,8 @@ class Recipe:
             `"mixed_float16"`, with loss scaling. The kept model is float32.
         accumulation: Integer. A batch is computed in so many parts, each with batch statistics of its own.
             Defaults to `1`.
-        jit_compile: Boolean, whether to compile a step with XLA. Pays on GPUs only. Defaults to `False`.
+        jit_compile: Boolean, whether TensorFlow compiles a step with XLA. Pays on GPUs only. Defaults to
+            `False`. JAX always does.
         crop: What is cut out of training images: `None` (default): they are taken as they are, `"resized"`:
             `training_transform`, or `"padded"`: `pad_crop_transform`, both of `keras_sknet.data`.
         crop_scale: Pair of floats, for `"resized"`. Defaults to `(0.08, 1.0)`.
@@ -166,5 +167,7 @@ class Recipe:
         loss = keras.losses.CategoricalCrossentropy(
             from_logits=not softmax, label_smoothing=self.label_smoothing
         )
+        # JAX without XLA would run every operation by itself.
+        jit_compile = self.jit_compile or keras.backend.backend() == "jax"
         # Weighted, so that what only fills up a batch does not count.
-        model.compile(optimizer, loss, weighted_metrics=["accuracy"], jit_compile=self.jit_compile)
+        model.compile(optimizer, loss, weighted_metrics=["accuracy"], jit_compile=jit_compile)
