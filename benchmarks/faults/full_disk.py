@@ -41,8 +41,8 @@ COMMANDS = {
     "export to OpenVINO": (*EXPORT, "openvino", "-o", "{disk}/new"),
     "analyze": ("analyze", "{model}", "--data", "folder:{images}", "--images", "16", "-o", "{disk}/new"),
     "evaluate": ("evaluate", "{model}", "--data", "folder:{images}", "-o", "{disk}/new"),
-    "convert to timm": ("convert", "{model}", "-o", "{disk}/new.safetensors"),
-    "convert to Keras": ("convert", "{checkpoint}", "--model", "SKNetSmall", "-o", "{disk}/new.keras"),
+    "convert to timm": ("convert", "{timm}", "-o", "{disk}/new.safetensors"),
+    "convert to Keras": ("convert", "{checkpoint}", "--model", "SKResNet18", "-o", "{disk}/new.keras"),
 }
 TRAININGS = {"train, a checkpoint": 0.2, "train, the best model": 1000}  # and seconds between checkpoints
 LINE = re.compile(r"keras-sknet: error: [^\n]*(No space left|disk full|disk is full|ENOSPC)[^\n]*\n?", re.I)
@@ -81,7 +81,7 @@ def run_command(tally, name, disk, whole, shares):
     """Runs a command with room enough, and then with less."""
     root = whole.output.parent
     places = {"disk": disk.root, "model": whole.output / "model.keras", "images": root / "images"}
-    places["checkpoint"] = root / "checkpoint.safetensors"
+    places |= {"timm": root / "timm.keras", "checkpoint": root / "checkpoint.safetensors"}
     with Worker("faults/command.py") as worker:
 
         def ask(arguments):
@@ -90,8 +90,11 @@ def run_command(tally, name, disk, whole, shares):
             except WorkerError as error:
                 return {"code": None, "stderr": f"{error}\n"}
 
-        if "{checkpoint}" in COMMANDS[name] and not places["checkpoint"].exists():
-            ask(("convert", "{model}", "-o", "{checkpoint}"))
+        if "convert" in COMMANDS[name] and not places["timm"].exists():
+            import keras_sknet
+
+            keras_sknet.SKResNet18(classes=10).save(places["timm"])
+            ask(("convert", "{timm}", "-o", "{checkpoint}"))
         before = older(disk)
         answer = ask(COMMANDS[name])
         new = {key for key in disk.contents() if key not in before}
