@@ -29,7 +29,7 @@ def keep_model(model, path):
     """
     # A model of the same layers that was never compiled: files that only predict need no more.
     with on_its_own():
-        model = in_precision(keras.Model(model.inputs, model.outputs, name=model.name), "float32")
+        model = in_precision(keras.Model(model.input, model.output, name=model.name), "float32")
     path = Path(path)
     unfinished = path.with_name(f".unfinished-{path.name}")
     try:

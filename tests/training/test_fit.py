@@ -175,6 +175,15 @@ def test_the_validation_loss_counts_every_image_once(finished):
     assert history[-1]["val_accuracy"] == pytest.approx((scores.argmax(1) == labels).mean())
 
 
+def test_the_kept_model_is_called_as_the_own_one(tmp_path):
+    model = tiny()
+    keep_model(model, tmp_path / "model.keras")
+    kept = keras.models.load_model(tmp_path / "model.keras")
+    images = np.zeros((1, *model.input_shape[1:]), "float32")
+    # Keras warns where a model of a list of inputs is called with a tensor; warnings are errors here.
+    np.testing.assert_array_equal(kept(images), model(images))
+
+
 def test_an_interrupted_save_leaves_the_model_before(tmp_path, monkeypatch):
     model = tiny()
     path = tmp_path / "model.keras"
