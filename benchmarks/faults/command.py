@@ -13,8 +13,12 @@ from worker import serve  # noqa: E402
 
 def command(arguments):
     """Runs a command; returns its exit code and what it wrote to stderr, libraries in C++ included."""
+    import tensorflow as tf
+
     from keras_sknet.cli import main
 
+    # One command after another in one process: TensorFlow warns of functions that are traced anew.
+    tf.get_logger().setLevel("ERROR")
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
