@@ -5,6 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from checks import images, randomize, relative_difference
+from commands import error_of
 from keras_sknet.cli import calibration, export, main
 from nets import tiny
 
@@ -28,15 +29,6 @@ def folder(tmp_path_factory):
         file.write_bytes(tf.io.encode_jpeg(image).numpy())
     (folder / "photos" / "list.txt").write_text("twelve")
     return folder
-
-
-def error_of(capsys, *arguments):
-    """Exit code, and what stands on stderr."""
-    try:
-        code = main([*map(str, arguments)])
-    except SystemExit as exit:
-        code = exit.code
-    return code, capsys.readouterr().err
 
 
 def test_every_format_of_the_table_is_tested():

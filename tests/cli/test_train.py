@@ -16,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from matplotlib.image import imread
 
 import keras_sknet
+from commands import error_of
 from keras_sknet.cli import main
 from keras_sknet.cli.results import remove_results
 from keras_sknet.data import Digits, digits
@@ -79,15 +80,6 @@ def exported(tmp_path_factory):
 def launch(*arguments):
     command = [sys.executable, "-u", "-c", LAUNCH, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def error_of(capsys, *arguments):
-    """Exit code, and what stands on stderr."""
-    try:
-        code = main([*map(str, arguments)])
-    except SystemExit as exit:
-        code = exit.code
-    return code, capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_sknet.cli import main
+from commands import error_of, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
@@ -33,12 +32,6 @@ LOST = (
     "keras-sknet: error: The processes cannot go on together: one is gone",
     "Terminating process because the JAX distributed service detected fatal errors",
 )
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
 
 
 def launch(folder, *options):
@@ -99,14 +92,6 @@ def test_where_one_dies_the_other_ends_too(tmp_path, victim, require):
     told = (tmp_path / f"{1 - victim}.err").read_text()
     assert any(line in told for line in LOST), told[-3000:]
     assert list((tmp_path / "run" / "checkpoints").glob("step-*.state"))
-
-
-def error_of(capsys, *arguments):
-    try:
-        code = main([*map(str, arguments)])
-    except SystemExit as exit:
-        code = exit.code
-    return code, capsys.readouterr().err
 
 
 ALL = ("--coordinator", "localhost:1234", "--processes", 2, "--process", 0)

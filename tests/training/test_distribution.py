@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from commands import free_port
 from keras_sknet.training.averages import OwnWeights
 from keras_sknet.training.distribution import Process, join, leave, this_process
 
@@ -85,12 +85,6 @@ print(json.dumps({
     "scores": float(np.abs(scores).sum()),
 }))
 """
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
 
 
 def run(folder, name, processes, killed_at=0, output=None):
