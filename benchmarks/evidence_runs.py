@@ -42,10 +42,10 @@ class Setting(NamedTuple):
 
     network: str = "SKNet"
     scales: tuple = SCALES
-    length: float = (
-        1  # epochs, as a multiple; one of three scales takes three times as many for as many steps
-    )
-    projection: float = 1  # what the initial projections of the SK units are multiplied by
+    # Epochs, as a multiple: one of three scales takes three times as many for as many steps.
+    length: float = 1
+    # What the initial projections of the SK units are multiplied by.
+    projection: float = 1
 
 
 SETTINGS = {
