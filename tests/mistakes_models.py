@@ -99,7 +99,7 @@ MODEL_MISTAKES = {
         ),
         (
             lambda: tiny(weights="image_net"),
-            "`weights` must be None, 'imagenet', 'timm/NAME.TAG' or the path",
+            "`weights` must be None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path",
         ),
         (
             lambda: tiny(weights="x.pth"),

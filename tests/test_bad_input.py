@@ -149,8 +149,8 @@ def test_a_weights_file_may_have_the_top_that_is_not_wanted(suffix, folder):
 @pytest.mark.parametrize(
     "file, requirement",
     [
-        ("missing.keras", "None, 'imagenet', 'timm/NAME.TAG' or the path of an existing .safetensors, "),
-        ("", "None, 'imagenet', 'timm/NAME.TAG' or the path of an existing .safetensors, "),
+        ("missing.keras", "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of "),
+        ("", "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of "),
         ("net.h5", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
         ("net.keras.txt", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
         ("net.weights.npz", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
