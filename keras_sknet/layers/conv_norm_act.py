@@ -1,8 +1,12 @@
 import keras
+from keras import ops
 
 from keras_sknet.layers.batch_normalization import BatchNormalization
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
+from keras_sknet.ops.batch_norm import fused, fuses
+from keras_sknet.ops.remake import remade
+from keras_sknet.ops.replicas import replica_count
 from keras_sknet.validation import activation_function, image_shape
 
 
@@ -85,11 +89,27 @@ class ConvNormAct(Foldable):
         if not self.folded:
             self.norm.build(self.conv.compute_output_shape(input_shape))
 
-    def call(self, inputs, training=None):
-        x = self.conv(inputs, training=training)
-        if not self.folded:
-            x = self.norm(x, training=training)
-        return self.activation(x)
+    def call(self, inputs, training=None, return_convolved=False):
+        """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
+        convolved = self.conv(inputs, training=training)
+        x = convolved if self.folded else self.norm(convolved, training=training)
+        return (self.activation(x), convolved) if return_convolved else self.activation(x)
+
+    def can_forget(self, inputs):
+        """Whether `call_and_forget` can be used in training."""
+        # Replicas would have to share their statistics a second time.
+        learning = not self.folded and self.norm.trainable
+        return learning and fuses(inputs, axis=-1) and replica_count() == 1
+
+    def call_and_forget(self, inputs):
+        """Returns the output in training, which nothing keeps, and `again` of `ops.remake` for it."""
+        output, convolved = self(inputs, training=True, return_convolved=True)
+
+        def normalize(x, gamma, beta):
+            return self.activation(fused(x, gamma, beta, self.norm.epsilon)[0])
+
+        gamma, beta = (ops.convert_to_tensor(weight) for weight in (self.norm.gamma, self.norm.beta))
+        return remade(output, normalize, convolved, gamma, beta)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

@@ -151,20 +151,20 @@ class SelectiveKernel(Foldable):
             self.projection.build((shape[0], self.squeeze.units))
 
     def call(self, inputs, training=None):
-        features = self.split(inputs, training=training)
         if not self.has_attention:
-            return functools.reduce(ops.add, features)
+            return functools.reduce(ops.add, self.split(inputs, training=training))
+        if training and all(convolution.can_forget(inputs) for convolution in self.convolutions):
+            features, again = self._split_and_forget(inputs)
+        else:
+            features, again = self.split(inputs, training=training), None
         weights = self.select(self.fuse(features, training=training))
         record(self.name, weights)
-        return weighted_sum(features, weights)
+        return weighted_sum(features, weights, again)
 
     def split(self, inputs, training=False):
         """Returns the list of branch outputs U_m, each `(N, H', W', C)`."""
-        parts = [inputs] * len(self.branches)
-        self._branch_shape(inputs.shape)
-        if self.split_input:
-            parts = ops.split(inputs, len(self.branches), axis=-1)
-        return [conv(part, training=training) for conv, part in zip(self.convolutions, parts, strict=True)]
+        branches = zip(self.convolutions, self._parts(inputs), strict=True)
+        return [convolution(part, training=training) for convolution, part in branches]
 
     def fuse(self, features, training=False):
         """Returns z, `(N, d)`: what all branches together see, squeezed."""
@@ -204,6 +204,17 @@ class SelectiveKernel(Foldable):
             self.build(inputs.shape)
         inputs = ops.cast(inputs, self.compute_dtype)
         return ops.stack(self.select(self.fuse(self.split(inputs))), axis=1)
+
+    def _split_and_forget(self, inputs):
+        """`split` in training, kept by nothing, and functions that make its tensors again."""
+        branches = zip(self.convolutions, self._parts(inputs), strict=True)
+        return zip(*[convolution.call_and_forget(part) for convolution, part in branches], strict=True)
+
+    def _parts(self, inputs):
+        """What each branch is given."""
+        self._branch_shape(inputs.shape)
+        count = len(self.branches)
+        return ops.split(inputs, count, axis=-1) if self.split_input else [inputs] * count
 
     def _branch_shape(self, input_shape):
         """The shape of what each branch is given."""

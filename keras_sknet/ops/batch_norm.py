@@ -99,6 +99,37 @@ def normalize_fixed(x, mean, variance, gamma, beta, epsilon):
     return y
 
 
+def fused(x, gamma, beta, epsilon):
+    """Normalizes `x` by its own statistics with TensorFlow's fused kernel, and nothing else.
+
+    Args:
+        x: Tensor for which `fuses` is true.
+        gamma: Tensor of shape (channels,), or `None` for ones.
+        beta: Tensor of shape (channels,), or `None` for zeros.
+        epsilon: Float, added to the variance.
+
+    Returns:
+        Tuple `(y, mean, variance)`: `y` of the shape and dtype of `x`, the mean and the unbiased variance
+        `(channels,)`.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_sknet.ops.batch_norm import fused, fuses
+
+    x = keras.random.normal((8, 7, 7, 3))
+    if fuses(x, axis=-1):
+        y, mean, variance = fused(x, gamma=None, beta=None, epsilon=1e-5)
+    ```
+    """
+    import tensorflow as tf
+
+    channels = tf.zeros(x.shape[-1:])
+    gamma, beta = _float32_or(tf.ones_like, gamma, channels), _float32_or(tf.zeros_like, beta, channels)
+    return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon, is_training=True)
+
+
 def normalize_batch(
     x, gamma, beta, moving_mean, moving_variance, *, axis, momentum, epsilon, synchronized, mask=None
 ):
@@ -142,7 +173,11 @@ def normalize_batch(
     dtype = keras.backend.result_type(x.dtype, "float32")
     moving_mean, moving_variance = tf.cast(moving_mean, dtype), tf.cast(moving_variance, dtype)
     if fuses(x, axis) and mask is None and not (several and synchronized):
-        y, mean, variance, count = _fused(x, gamma, beta, moving_mean, axis, epsilon)
+        y, mean, variance = fused(x, gamma, beta, epsilon)
+        count = values_per_channel(x, axis)
+        values = tf.cast(count, "float32")
+        # The kernel returns the unbiased variance, times n / max(n - 1, 1); Keras keeps the biased one.
+        variance *= tf.maximum(values - 1.0, 1.0) / tf.maximum(values, 1.0)
     else:
         x = tf.cast(x, dtype)
         mean, variance, count = _moments(x, axis, mask)
@@ -193,17 +228,6 @@ def when_one_value(count, x, axis, action):
         return True
 
     tf.cond(tf.reduce_all(count == 1), lambda: tf.py_function(act, [], tf.bool), lambda: tf.constant(False))
-
-
-def _fused(x, gamma, beta, like, axis, epsilon):
-    import tensorflow as tf
-
-    gamma, beta = _float32_or(tf.ones_like, gamma, like), _float32_or(tf.zeros_like, beta, like)
-    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon, is_training=True)
-    count = values_per_channel(x, axis)
-    values = tf.cast(count, "float32")
-    # The kernel returns the unbiased variance, times n / max(n - 1, 1); Keras keeps the biased one.
-    return y, mean, variance * (tf.maximum(values - 1.0, 1.0) / tf.maximum(values, 1.0)), count
 
 
 def _moments(x, axis, mask):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from checks import check_layer
 from keras_sknet import K3, K5, K7, Branch, ConvNormAct, SelectiveKernel
@@ -66,6 +67,33 @@ def test_equals_the_equations_in_numpy(count, strides, options):
 
 def test_squeezed_units_follow_the_rule():
     assert [SelectiveKernel(c).squeeze.units for c in (128, 256, 512, 1024)] == [32, 32, 32, 64]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_training_keeps_no_features_and_loses_nothing_by_it(count, dtype, monkeypatch):
+    x = np.random.default_rng(3).normal(size=(4, 9, 8, 16)).astype("float32")
+
+    def train():
+        unit = randomized(SelectiveKernel(16, SMALL[:count], strides=2, dtype=dtype), x.shape)
+        traced = tf.function(lambda x: gradients(unit, x)).get_concrete_function(tf.constant(x))
+        slopes = [op.inputs[1].op.name for op in traced.graph.get_operations() if op.type == "ReluGrad"]
+        kept = [name for name in slopes if "/branch_" in name]
+        return [*traced(tf.constant(x)), *unit.non_trainable_variables], len(kept)
+
+    def gradients(unit, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = unit(x, training=True)
+            loss = tf.reduce_sum(tf.sin(tf.cast(y, "float32")))
+        return [y, *tape.gradient(loss, [x, *(weight.value for weight in unit.trainable_variables)])]
+
+    got, kept = train()
+    monkeypatch.setattr(ConvNormAct, "can_forget", lambda *_: False)
+    expected, kept_otherwise = train()
+    assert (kept, kept_otherwise) == (0, count)
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("count", [2, 3])
