@@ -3,9 +3,11 @@
     python benchmarks/faults/memory.py [--steps 2000] [--predictions 10000] [--only NAME ...]
 
 Trains SKNetSmall with `keras_sknet.training.fit` in batches of 8, in epochs of 50 steps with validation, a
-checkpoint every two seconds and the best model kept, and predicts one image at a time with the Keras model,
-its SavedModel and its LiteRT file. Each runs in a process of its own, whose resident memory is read on the
-way. The first quarter, in which memory is filled for the first time, does not count. Linux only.
+checkpoint every two seconds and the best model kept, and predicts one image at a time with the Keras model
+(as `keras-sknet predict` does, and by `model.predict`), its SavedModel and its LiteRT file; a network of one
+plain Keras layer is the control of what `model.predict` itself takes. Each runs in a process of its own,
+whose resident memory is read on the way. The first quarter, in which memory is filled for the first time,
+does not count. Linux only.
 """
 
 import argparse
@@ -113,10 +115,28 @@ def training(folder, count, seen):
     fit(keras_sknet.SKNetSmall(), source, validation, recipe, folder, **options)
 
 
+def keras_file(folder, count, seen):
+    import keras_sknet
+    from keras_sknet.export.runtimes import load_keras
+
+    keras_sknet.SKNetSmall().save(folder / "model.keras")
+    classify = load_keras(folder / "model.keras")
+    (name,) = classify.inputs
+    repeat(lambda image: classify.run({name: image}), count, seen)
+
+
 def keras_predict(folder, count, seen):
     import keras_sknet
 
     model = keras_sknet.SKNetSmall()
+    repeat(lambda image: model.predict(image, verbose=0), count, seen)
+
+
+def plain_predict(folder, count, seen):
+    import keras
+
+    layers = [keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()]
+    model = keras.Sequential(layers)
     repeat(lambda image: model.predict(image, verbose=0), count, seen)
 
 
@@ -152,7 +172,9 @@ def repeat(predict, count, seen):
 
 PARTS = {
     "training": training,
+    ".keras file": keras_file,
     "model.predict": keras_predict,
+    "model.predict of one plain layer": plain_predict,
     "SavedModel": saved_model,
     "LiteRT": litert,
 }
