@@ -34,23 +34,28 @@ def remade(value, function, *inputs):
     made = {}
 
     def make(after):
+        # Behind `after`: TensorFlow would otherwise compute this early, or find that it has it already.
+        with tf.control_dependencies([after]):
+            fresh = [tf.identity(tensor) for tensor in inputs]
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(fresh)
+            return tape, fresh, function(*fresh)
+
+    def made_once(after):
+        if tf.executing_eagerly():
+            return make(after)
         # Several graphs may hold the backward pass of one forward pass, and none may use another's tensors.
-        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        if graph is None or graph not in made:
-            # Behind `after`: TensorFlow would otherwise compute this early, or find that it has it already.
-            with tf.control_dependencies([after]):
-                fresh = [tf.identity(tensor) for tensor in inputs]
-            with tf.GradientTape(persistent=True) as tape:
-                tape.watch(fresh)
-                made[graph] = tape, fresh, function(*fresh)
+        graph = tf.compat.v1.get_default_graph()
+        if graph not in made:
+            made[graph] = make(after)
         return made[graph]
 
     @tf.custom_gradient
     def forget(*_):
         def gradient(upstream):
-            tape, fresh, again = make(upstream)
+            tape, fresh, again = made_once(upstream)
             return tape.gradient(again, fresh, upstream)
 
         return tf.stop_gradient(value), gradient
 
-    return forget(*inputs), lambda after: make(after)[-1]
+    return forget(*inputs), lambda after: made_once(after)[-1]
