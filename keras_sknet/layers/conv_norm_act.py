@@ -97,9 +97,10 @@ class ConvNormAct(Foldable):
 
     def can_forget(self, inputs):
         """Whether `call_and_forget` can be used in training."""
+        if self.folded or not self.norm.trainable or self.norm.compute_dtype != self.conv.compute_dtype:
+            return False
         # Replicas would have to share their statistics a second time.
-        learning = not self.folded and self.norm.trainable
-        return learning and fuses(inputs, axis=-1) and replica_count() == 1
+        return fuses(inputs, axis=-1) and replica_count() == 1
 
     def call_and_forget(self, inputs):
         """Returns the output in training, which nothing keeps, and `again` of `ops.remake` for it."""

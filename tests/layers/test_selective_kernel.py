@@ -96,6 +96,19 @@ def test_training_keeps_no_features_and_loses_nothing_by_it(count, dtype, monkey
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_trains_with_only_its_convolutions_in_bfloat16():
+    policy = keras.dtype_policies.DTypePolicyMap(default_policy="float32")
+    policy[".*/conv"] = "mixed_bfloat16"
+    unit = SelectiveKernel(16, SMALL[:2], dtype=policy, name="unit")
+    x = tf.random.normal((4, 9, 8, 16))
+    unit.build(x.shape)
+    assert unit.convolutions[0].conv.compute_dtype == "bfloat16"
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.sin(unit(x, training=True)))
+    weights = [weight.value for weight in unit.trainable_variables]
+    assert all(np.abs(slope).max() > 0 for slope in tape.gradient(loss, weights))
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_attention_sums_to_one_over_the_branches_even_for_huge_logits(count):
     unit = SelectiveKernel(16, SMALL[:count])
