@@ -15,6 +15,9 @@ from nets import tiny
 NETWORKS = [name for name in vars(keras_sknet.models) if name[0].isupper()]
 LAYERS = [name for name, value in vars(layers).items() if isinstance(value, type) and name != "Branch"]
 MISTAKES = {**LAYER_MISTAKES, **MODEL_MISTAKES}
+NO_WEIGHTS = (
+    "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of an existing .safetensors, "
+)
 # What takes no argument of the user's, or is made by the package alone.
 NO_MISTAKES = {"record_attention", "Complexity"}
 
@@ -149,8 +152,8 @@ def test_a_weights_file_may_have_the_top_that_is_not_wanted(suffix, folder):
 @pytest.mark.parametrize(
     "file, requirement",
     [
-        ("missing.keras", "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of "),
-        ("", "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of "),
+        ("missing.keras", NO_WEIGHTS),
+        ("", NO_WEIGHTS),
         ("net.h5", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
         ("net.keras.txt", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
         ("net.weights.npz", "a file whose name ends in .safetensors, .weights.h5 or .keras"),
