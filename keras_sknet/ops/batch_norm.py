@@ -92,7 +92,7 @@ def normalize_fixed(x, mean, variance, gamma, beta, epsilon):
     import tensorflow as tf
 
     mean, variance = tf.cast(mean, "float32"), tf.cast(variance, "float32")
-    gamma, beta = _float32_or(tf.ones_like, gamma, mean), _float32_or(tf.zeros_like, beta, mean)
+    gamma, beta = _float32_or(tf.ones, gamma, x), _float32_or(tf.zeros, beta, x)
     y, _, _ = tf.compat.v1.nn.fused_batch_norm(
         x, gamma, beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
     )
@@ -125,8 +125,7 @@ def fused(x, gamma, beta, epsilon):
     """
     import tensorflow as tf
 
-    channels = tf.zeros(x.shape[-1:])
-    gamma, beta = _float32_or(tf.ones_like, gamma, channels), _float32_or(tf.zeros_like, beta, channels)
+    gamma, beta = _float32_or(tf.ones, gamma, x), _float32_or(tf.zeros, beta, x)
     return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon, is_training=True)
 
 
@@ -291,10 +290,10 @@ def _where_any(count, values, otherwise):
     return ops.where(count > 0, values, otherwise)
 
 
-def _float32_or(fill, values, like):
+def _float32_or(fill, values, x):
     import tensorflow as tf
 
-    return fill(like, "float32") if values is None else tf.cast(values, "float32")
+    return fill(x.shape[-1:]) if values is None else tf.cast(values, "float32")
 
 
 def _reduction_axes(x, axis):
