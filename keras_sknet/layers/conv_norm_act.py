@@ -7,6 +7,7 @@ from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.ops.batch_norm import fused, fuses
 from keras_sknet.ops.remake import remade
 from keras_sknet.ops.replicas import replica_count
+from keras_sknet.ops.rows import from_rows, prefers_rows, to_rows
 from keras_sknet.validation import activation_function, image_shape
 
 
@@ -91,9 +92,19 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
+        if training is False and not self.folded and self.conv.groups == 1 and prefers_rows(inputs):
+            return self._call_in_rows(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)
         return (self.activation(x), convolved) if return_convolved else self.activation(x)
+
+    def _call_in_rows(self, inputs):
+        """The layer in inference, by what `ops.rows` says."""
+        pointwise = max(self.conv.kernel_size + self.conv.strides) == 1
+        convolved = self.conv(to_rows(inputs) if pointwise else inputs, training=False)
+        rows = convolved if pointwise else to_rows(convolved)
+        x = self.activation(self.norm(rows, training=False))
+        return from_rows(x, *self.compute_output_shape(inputs.shape)[1:3])
 
     def can_forget(self, inputs):
         """Whether `call_and_forget` can be used in training."""

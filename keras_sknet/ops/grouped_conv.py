@@ -4,10 +4,13 @@ import keras
 from keras import ops
 
 from keras_sknet.ops.paths import current_path, on_gpu
+from keras_sknet.ops.processor import lacks_avx512
 from keras_sknet.ops.replicas import replica_count
 from keras_sknet.validation import one_of, positive_pair, require
 
 PADDINGS = ("symmetric", "same", "valid")
+# Channels that narrow groups are put together to: what Eigen's vectors and matrix products want.
+WIDE_CHANNELS = 16
 
 
 def check_padding(padding, kernel_size):
@@ -90,16 +93,20 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     output_size(x.shape[1:3], kernel.shape[:2], strides, padding, dilation_rate)
     if x.shape[0] == 0:
         return _conv_of_nothing(x, kernel, strides, padding, dilation_rate)
-    path = current_path(x.dtype, groups, dilation_rate)
+    pointwise = max(kernel.shape[:2]) == 1
+    path = current_path(x.dtype, groups, dilation_rate, pointwise and not inference)
     if path == "keras":
         return _plain_conv(x, kernel, strides, padding, dilation_rate)
-    if not inference and padding != "same" and _taps_share_a_lattice(strides, dilation_rate):
+    if pointwise and path == "custom":
+        # A single tap is nowhere dilated.
+        dilation_rate = strides
+    if not inference and (pointwise or padding != "same") and _taps_share_a_lattice(strides, dilation_rate):
         x, strides, dilation_rate = _lattice(x, strides, dilation_rate)
     if path == "native":
         # A replica may be left without a share of the last batch, in inference too.
         assume_nonempty = inference and replica_count() == 1
         return _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
-    return _custom_conv(x, kernel, strides, padding, dilation_rate)
+    return _wide_conv(x, kernel, strides, padding, dilation_rate)
 
 
 def add_bias(x, bias, inference=False):
@@ -149,15 +156,34 @@ def _lattice(x, strides, dilation_rate):
     return x, (1, 1), tuple(d // s for s, d in zip(strides, dilation_rate, strict=True))
 
 
-def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):
-    from keras_sknet.ops.grouped_conv_gradient import valid_conv
+def _wide_conv(x, kernel, strides, padding, dilation_rate):
+    """`_custom_conv` as Eigen computes it best: narrow groups put together, in float32 or wider."""
+    import tensorflow as tf
 
-    x = _pad(x, kernel, strides, padding, dilation_rate)
-    return valid_conv(x, kernel, strides, dilation_rate, assume_nonempty)
+    from keras_sknet.ops.wide_kernel import run_count, widen
+
+    dtype = x.dtype
+    if dtype.size < 4:
+        # Eigen adds up thousands of products in the dtype itself.
+        x, kernel = tf.cast(x, "float32"), tf.cast(kernel, "float32")
+    groups = x.shape[-1] // kernel.shape[2]
+    kernel = widen(kernel, groups, run_count(x.shape[-1], groups, WIDE_CHANNELS))
+    return tf.cast(_custom_conv(x, kernel, strides, padding, dilation_rate), dtype)
+
+
+def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):
+    from keras_sknet.ops.grouped_conv_gradient import differentiable_conv
+
+    odd = all(size % 2 for size in kernel.shape[:2])
+    if odd and strides == (1, 1) and padding != "valid":
+        padding = "same"
+    else:
+        x, padding = _pad(x, kernel, strides, padding, dilation_rate), "valid"
+    return differentiable_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
 
 
 def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
-    if _gradient_overruns(x, kernel, strides, dilation_rate):
+    if _gradient_fails(x, kernel, strides, dilation_rate):
         return _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     if padding == "symmetric":
         if strides == (1, 1):
@@ -168,11 +194,12 @@ def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
     return conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty)
 
 
-def _gradient_overruns(x, kernel, strides, dilation_rate):
-    """Whether oneDNN's filter gradient may write past the end of its buffer, which ends the process."""
+def _gradient_fails(x, kernel, strides, dilation_rate):
+    """Whether oneDNN's filter gradient writes past its buffer's end, which ends the process, or crawls."""
     narrow_strided_1x1 = max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16
     dilated = kernel.shape[2] < x.shape[-1] and max(dilation_rate) > 1
-    return narrow_strided_1x1 or (dilated and keras.backend.standardize_dtype(x.dtype) == "bfloat16")
+    bfloat16 = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
+    return narrow_strided_1x1 or (dilated and (bfloat16 or lacks_avx512()))
 
 
 def conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import os
+import platform
 
 import keras
 
@@ -52,27 +54,41 @@ def convolution_path(path):
         _forced_path = before
 
 
-def current_path(dtype, groups, dilation_rate):
+def current_path(*what):
     """Returns the path that runs here: the one that `convolution_path` forces, else that of `choose_path`."""
-    return choose_path(dtype, groups, dilation_rate) if _forced_path == "auto" else _forced_path
+    return choose_path(*what) if _forced_path == "auto" else _forced_path
 
 
-def choose_path(dtype, groups, dilation_rate):
+def choose_path(dtype, groups, dilation_rate, trains_pointwise=False):
     """The rule by which `"auto"` becomes a path; applied while tracing.
 
     1. Off TensorFlow: `"keras"`.
-    2. Neither grouped nor dilated: `"native"`.
+    2. Neither grouped nor dilated, nor a 1×1 convolution in training (`trains_pointwise`): `"native"`.
     3. A GPU is visible and no `tf.device` scope, in or around the trace, names a CPU: `"native"` (cuDNN).
-    4. Otherwise `"native"` if a tiny trial shows that this CPU build differentiates it in this dtype
+    4. Otherwise `"native"` if a tiny trial shows that this CPU build differentiates groups in this dtype
        (x86 builds with oneDNN do in float32 and bfloat16), else `"custom"`.
     """
     if keras.backend.backend() != "tensorflow":
         return "keras"
-    if groups == 1 and max(dilation_rate) == 1:
+    if groups == 1 and max(dilation_rate) == 1 and not trains_pointwise:
         return "native"
-    if on_gpu() or _cpu_has_gradients(keras.backend.standardize_dtype(dtype)):
-        return "native"
-    return "custom"
+    return "custom" if without_onednn(dtype) and not on_gpu() else "native"
+
+
+def without_onednn(dtype):
+    """Whether TensorFlow's CPU kernels for this dtype are Eigen's, which cannot differentiate groups."""
+    return not _cpu_has_gradients(keras.backend.standardize_dtype(dtype))
+
+
+def leaves_onednn_off():
+    """Whether TensorFlow runs without oneDNN unasked, as it does on older x86 processors."""
+    return (
+        keras.backend.backend() == "tensorflow"
+        and platform.machine().lower() in ("x86_64", "amd64")
+        and "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+        and without_onednn("float32")
+        and not on_gpu()
+    )
 
 
 def on_gpu():

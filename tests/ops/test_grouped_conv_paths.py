@@ -1,3 +1,4 @@
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def test_the_rule_asks_for_what_this_build_can_differentiate(dtype):
     assert paths.choose_path(dtype, 4, (1, 1)) == choice
     assert paths.choose_path(tf.dtypes.as_dtype(dtype), 1, (1, 2)) == choice
     assert paths.choose_path(dtype, 1, (1, 1)) == "native"
+    assert paths.choose_path(dtype, 1, (1, 1), trains_pointwise=True) == choice
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("lacks", [False, True])
+def test_both_filter_gradients_of_dilated_groups_equal_the_oracle(monkeypatch, require, lacks, strides):
+    require(has_native_gradient("float32"), "a TensorFlow with oneDNN")
+    # What this processor does not choose by itself.
+    monkeypatch.setattr(import_module("keras_sknet.ops.grouped_conv"), "lacks_avx512", lambda: lacks)
+    for padding, dilation_rate in (("symmetric", 2), ("symmetric", 3), ("same", 2), ("valid", (1, 2))):
+        inputs, arguments, expected = case((3, 3), (15, 14), 4, strides, padding, dilation_rate)
+        for got, want in zip(
+            forward_and_gradients("native", arguments)(*tensors(inputs)), expected, strict=True
+        ):
+            assert_close(got, want, TOLERANCE["float32"])
 
 
 def test_without_onednn_every_combination_trains_on_the_custom_path(run_python):
@@ -315,3 +331,17 @@ def test_dilation_that_strides_divide_trains_without_strides(padding, strides, d
     images = tf.constant(inputs[0], "float32")
     results = [grouped_conv(images, kernel, **arguments, inference=inference) for inference in (False, True)]
     assert_close(results[0], results[1].numpy().astype("float64"))
+
+
+@pytest.mark.parametrize("without", [False, True])
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
+@pytest.mark.parametrize("setting", [None, "0", "1"])
+def test_onednn_is_missed_on_x86_where_nobody_has_decided(monkeypatch, without, machine, setting):
+    # As the processor has it, and as another one would.
+    monkeypatch.setattr(paths, "_cpu_has_gradients", lambda dtype: not without)
+    monkeypatch.setattr(paths.platform, "machine", lambda: machine)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if setting:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", setting)
+    expected = without and setting is None and machine != "aarch64" and not paths.on_gpu()
+    assert paths.leaves_onednn_off() == expected
