@@ -7,6 +7,7 @@ import keras
 from keras_sknet.files import write_errors
 from keras_sknet.models import fold_batch_norm
 from keras_sknet.ops._private import flatten_layers
+from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import require
 
 UNNAMED = re.compile(r"(keras_tensor|input_layer)(_\d+)?")
@@ -70,7 +71,7 @@ def folded(model):
         return model
 
 
-def inference_archive(model, batch_size=None):
+def inference_archive(model, batch_size=None, path="native"):
     """Traces a model in inference mode.
 
     The function has the inputs' own names, or `images` if there is only one and nobody named it.
@@ -78,6 +79,8 @@ def inference_archive(model, batch_size=None):
     Args:
         model: A model that `require_exportable` lets pass.
         batch_size: Integer, what an unknown batch size becomes. Defaults to `None`: it stays unknown.
+        path: String, of `convolution_path`. Defaults to `"native"`: plain convolutions, whichever processor
+            this is.
 
     Returns:
         A `keras.export.ExportArchive` with the signature `serving_default`, and this signature as a
@@ -97,12 +100,13 @@ def inference_archive(model, batch_size=None):
         if not layer.weights:
             archive.track(layer)
     # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
-    function = archive.add_endpoint(
-        "serving_default",
-        lambda x: model(x, training=False),
-        input_signature=[keras.tree.map_structure(spec, inputs)],
-    )
-    return archive, function.get_concrete_function()
+    with convolution_path(path):
+        function = archive.add_endpoint(
+            "serving_default",
+            lambda x: model(x, training=False),
+            input_signature=[keras.tree.map_structure(spec, inputs)],
+        )
+        return archive, function.get_concrete_function()
 
 
 def write(archive, folder, path):

@@ -88,7 +88,7 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
         # Its unfinished folder's name is no number, which a server passes over.
         unfinished = stack.enter_context(appearing_whole(path))
         served = folded(model)
-        archive, function = inference_archive(served)
+        archive, function = inference_archive(served, path="auto")
         assets = unfinished.with_name(f"{unfinished.name}.assets")
         with write_errors(path):
             added = add_image_signatures(archive, function, served, size, assets)

@@ -5,6 +5,7 @@ from keras_sknet.layers.batch_normalization import BatchNormalization
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.ops.batch_norm import fused, fuses
+from keras_sknet.ops.grouped_conv import add_bias
 from keras_sknet.ops.remake import remade
 from keras_sknet.ops.replicas import replica_count
 from keras_sknet.ops.rows import from_rows, prefers_rows, to_rows
@@ -92,11 +93,25 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
-        if training is False and not self.folded and self.conv.groups == 1 and prefers_rows(inputs):
-            return self._call_in_rows(inputs)
+        if training is False and not self.folded:
+            if self.conv.groups > 1 and self.compute_dtype == "float32":
+                return self._call_folded(inputs)
+            if self.conv.groups == 1 and prefers_rows(inputs):
+                return self._call_in_rows(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)
         return (self.activation(x), convolved) if return_convolved else self.activation(x)
+
+    def _call_folded(self, inputs):
+        """The layer in inference, batch normalization in the kernel, which is small where there are groups.
+
+        TensorFlow would fuse it with the grouped convolution, and refuse to run that where oneDNN is off.
+        """
+        scale = self.norm.gamma / ops.sqrt(self.norm.moving_variance + self.norm.epsilon)
+        mean = self.norm.moving_mean - self.conv.bias if self.use_bias else self.norm.moving_mean
+        convolved = self.conv.convolution_op(inputs, self.conv.kernel * scale, inference=True)
+        shift = self.norm.beta - mean * scale
+        return self.activation(add_bias(convolved, shift, self.conv.groups, inference=True))
 
     def _call_in_rows(self, inputs):
         """The layer in inference, by what `ops.rows` says."""

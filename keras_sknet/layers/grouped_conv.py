@@ -110,7 +110,7 @@ class GroupedConv2D(keras.layers.Conv2D):
         # In inference on one device no batch is empty.
         outputs = self.convolution_op(inputs, self.kernel, inference=training is False)
         if self.use_bias:
-            outputs = add_bias(outputs, self.bias, inference=training is False)
+            outputs = add_bias(outputs, self.bias, self.groups, inference=training is False)
         return self.activation(outputs)
 
     def convolution_op(self, inputs, kernel, inference=False):

@@ -6,6 +6,7 @@ from keras import ops
 from keras_sknet.ops.paths import current_path, on_gpu
 from keras_sknet.ops.processor import lacks_avx512
 from keras_sknet.ops.replicas import replica_count
+from keras_sknet.ops.wide_kernel import run_count, widen
 from keras_sknet.validation import one_of, positive_pair, require
 
 PADDINGS = ("symmetric", "same", "valid")
@@ -109,12 +110,13 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     return _wide_conv(x, kernel, strides, padding, dilation_rate)
 
 
-def add_bias(x, bias, inference=False):
+def add_bias(x, bias, groups=1, inference=False):
     """Adds a bias of shape (channels,) to images.
 
     Args:
         x: Tensor `(N, H, W, C)`, what `grouped_conv` returned.
         bias: Tensor `(C,)`.
+        groups: Integer, of the convolution. Defaults to `1`.
         inference: Boolean, as in `grouped_conv`. Defaults to `False`.
 
     Returns:
@@ -131,8 +133,8 @@ def add_bias(x, bias, inference=False):
     if inference and keras.backend.backend() == "tensorflow" and not on_gpu():
         import tensorflow as tf
 
-        # Unlike an addition, oneDNN's convolution takes this in, and the ReLU behind it.
-        return tf.nn.bias_add(x, bias)
+        # oneDNN's convolution takes in both, and the ReLU behind them; Eigen's BiasAdd alone, and no groups.
+        return tf.nn.bias_add(x, bias) if groups == 1 else tf.add(x, bias)
     return ops.add(x, bias)
 
 
@@ -159,8 +161,6 @@ def _lattice(x, strides, dilation_rate):
 def _wide_conv(x, kernel, strides, padding, dilation_rate):
     """`_custom_conv` as Eigen computes it best: narrow groups put together, in float32 or wider."""
     import tensorflow as tf
-
-    from keras_sknet.ops.wide_kernel import run_count, widen
 
     dtype = x.dtype
     if dtype.size < 4:

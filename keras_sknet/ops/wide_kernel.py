@@ -1,6 +1,4 @@
-"""Narrow groups convolved several at a time: zeros between them. Only TensorFlow imports this."""
-
-import tensorflow as tf
+"""Narrow groups convolved several at a time: kernels with zeros between groups. TensorFlow only."""
 
 
 def run_count(channels, groups, run_channels):
@@ -12,6 +10,8 @@ def run_count(channels, groups, run_channels):
 def widen(kernel, groups, runs):
     """The kernel of `runs` groups that convolves as one of `groups` groups does.
 
+    What is not finite in a channel reaches all filters of its run.
+
     Args:
         kernel: Tensor `(kernel height, kernel width, C / groups, filters)`.
         groups: Integer, a multiple of `runs`.
@@ -20,6 +20,8 @@ def widen(kernel, groups, runs):
     Returns:
         Tensor `(kernel height, kernel width, C / runs, filters)`, zero where a filter does not look.
     """
+    import tensorflow as tf
+
     if groups == runs:
         return kernel
     height, width, depth, filters = kernel.shape
@@ -29,6 +31,8 @@ def widen(kernel, groups, runs):
 
 def narrow(wide, groups, runs):
     """The gradient of a kernel, from that of its `widen`: what lies outside of the groups is left out."""
+    import tensorflow as tf
+
     if groups == runs:
         return wide
     height, width, depth, filters = wide.shape
@@ -38,5 +42,7 @@ def narrow(wide, groups, runs):
 
 def _own_group(groups, runs, filters):
     """Whether each filter belongs to each of the groups of its run: `(groups / runs, 1, filters)`."""
+    import tensorflow as tf
+
     group_of_filter = tf.range(filters) // (filters // groups) % (groups // runs)
     return tf.range(groups // runs)[:, None, None] == group_of_filter

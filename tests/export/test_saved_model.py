@@ -115,6 +115,40 @@ def test_what_xla_must_compile_is_refused_by_name(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+EXPORT = """
+import sys
+import numpy as np
+from checks import images, randomize
+from keras_sknet import export_saved_model
+from nets import tiny
+model = tiny("SKNet50", depths=(1, 1, 1), classifier_activation=None)
+randomize(model)
+export_saved_model(model, sys.argv[1] + "/ours", verify=False)
+model.export(sys.argv[1] + "/keras", verbose=False)
+np.save(sys.argv[1] + "/y.npy", model(images(2, (32, 32, 3)), training=False))
+"""
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+from checks import images, relative_difference
+want = np.load(sys.argv[1] + "/y.npy")
+for folder in ("ours", "keras"):
+    served = tf.saved_model.load(sys.argv[1] + "/" + folder).signatures["serving_default"]
+    (name,) = served.structured_input_signature[1]
+    (got,) = served(**{name: images(2, (32, 32, 3))}).values()
+    print(folder, relative_difference(got, want) < 1e-5, flush=True)
+"""
+
+
+@pytest.mark.parametrize("exporter, server", [("1", "0"), ("0", "1")], ids=["to Eigen", "to oneDNN"])
+def test_it_is_served_where_onednn_is_off_though_exported_where_it_is_on(
+    tmp_path, run_python, exporter, server
+):
+    run_python(EXPORT, tmp_path, TF_ENABLE_ONEDNN_OPTS=exporter)
+    assert run_python(SERVE, tmp_path, TF_ENABLE_ONEDNN_OPTS=server) == "ours True\nkeras True\n"
+
+
 def test_the_model_knows_that_it_does_not_train():
     _, function = inference_archive(tiny())
     operations = collections.Counter(node.op for node in function.graph.as_graph_def().node)

@@ -7,6 +7,7 @@ import keras_sknet
 from checks import images, randomize, relative_difference
 from keras_sknet import GroupedConv2D, fold_batch_norm
 from keras_sknet.ops._private import flatten_layers
+from keras_sknet.ops.paths import without_onednn
 from nets import tiny
 
 
@@ -119,7 +120,8 @@ def test_a_chain_is_folded(layer, parts):
     assert folded.get_layer(layer.name).use_bias
 
 
-def test_a_channels_first_chain_is_folded():
+def test_a_channels_first_chain_is_folded(require):
+    require(not without_onednn("float32"), "a TensorFlow with oneDNN")
     conv = layers.Conv2D(6, 1, data_format="channels_first")
     model = chain(conv, layers.BatchNormalization(axis=1, name="norm"), shape=(4, 6, 6))
     folded = fold_batch_norm(model)
