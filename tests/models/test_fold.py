@@ -73,7 +73,8 @@ model = keras.models.load_model(folder + "/folded.keras")
 np.save(folder + "/y.npy", model.predict(np.load(folder + "/x.npy")))
 """
     run_python(code, tmp_path)
-    assert relative_difference(np.load(tmp_path / "y.npy"), folded(x)) < 1e-6
+    # In a graph as there: convolutions with what follows in one are rounded otherwise.
+    assert relative_difference(np.load(tmp_path / "y.npy"), folded.predict(x, verbose=0)) < 1e-6
     scores = keras_sknet.attention_scores(folded, x)
     for name, want in keras_sknet.attention_scores(model, x).items():
         assert relative_difference(scores[name], want) < 1e-5
