@@ -31,6 +31,7 @@ def facts(interpreters):
         "processor": processor.get("model name") or platform.processor() or platform.machine(),
         "cores": CORES,
         "flags": [flag for flag in FLAGS if flag in flags],
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as TensorFlow decides"),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(terse=True),

@@ -98,15 +98,15 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     path = current_path(x.dtype, groups, dilation_rate, pointwise and not inference)
     if path == "keras":
         return _plain_conv(x, kernel, strides, padding, dilation_rate)
-    if pointwise and path == "custom":
-        # A single tap is nowhere dilated.
-        dilation_rate = strides
-    if not inference and (pointwise or padding != "same") and _taps_share_a_lattice(strides, dilation_rate):
+    divided = padding != "same" and all(d % s == 0 for s, d in zip(strides, dilation_rate, strict=True))
+    if not inference and max(strides) > 1 and (divided or (pointwise and path == "custom")):
         x, strides, dilation_rate = _lattice(x, strides, dilation_rate)
     if path == "native":
         # A replica may be left without a share of the last batch, in inference too.
         assume_nonempty = inference and replica_count() == 1
-        return _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
+        fails = not on_gpu() and _gradient_fails(x, kernel, strides, dilation_rate, inference)
+        convolve = _custom_conv if fails else _native_conv
+        return convolve(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     return _wide_conv(x, kernel, strides, padding, dilation_rate)
 
 
@@ -145,17 +145,13 @@ def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
     return ops.matmul(ops.reshape(x, (0, *spatial, kernel.shape[0])), kernel)
 
 
-def _taps_share_a_lattice(strides, dilation_rate):
-    return max(strides) > 1 and all(d % s == 0 for s, d in zip(strides, dilation_rate, strict=True))
-
-
 def _lattice(x, strides, dilation_rate):
     """The only pixels that any tap meets, and the convolution of them without strides."""
     import tensorflow as tf
 
     # oneDNN differentiates dilation with stride at a tenth of the speed; strided slices are slow as well.
     x = tf.nn.avg_pool2d(x, 1, strides, "SAME")
-    return x, (1, 1), tuple(d // s for s, d in zip(strides, dilation_rate, strict=True))
+    return x, (1, 1), tuple(max(1, d // s) for s, d in zip(strides, dilation_rate, strict=True))
 
 
 def _wide_conv(x, kernel, strides, padding, dilation_rate):
@@ -183,8 +179,6 @@ def _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty=Fal
 
 
 def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
-    if _gradient_fails(x, kernel, strides, dilation_rate):
-        return _custom_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty)
     if padding == "symmetric":
         if strides == (1, 1):
             padding = "same"
@@ -194,12 +188,12 @@ def _native_conv(x, kernel, strides, padding, dilation_rate, assume_nonempty):
     return conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty)
 
 
-def _gradient_fails(x, kernel, strides, dilation_rate):
+def _gradient_fails(x, kernel, strides, dilation_rate, inference):
     """Whether oneDNN's filter gradient writes past its buffer's end, which ends the process, or crawls."""
     narrow_strided_1x1 = max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16
     dilated = kernel.shape[2] < x.shape[-1] and max(dilation_rate) > 1
     bfloat16 = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
-    return narrow_strided_1x1 or (dilated and (bfloat16 or lacks_avx512()))
+    return narrow_strided_1x1 or (dilated and (bfloat16 or (lacks_avx512() and not inference)))
 
 
 def conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):
