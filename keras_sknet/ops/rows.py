@@ -19,7 +19,6 @@ def prefers_rows(x):
         keras.backend.backend() == "tensorflow"
         and x.shape[0] in (1, None)
         and None not in x.shape[1:3]
-        and x.shape[1] * x.shape[2] > 1
         and lacks_avx512()
         and not without_onednn(x.dtype)
         and not on_gpu()
@@ -27,11 +26,14 @@ def prefers_rows(x):
 
 
 def to_rows(x):
-    """Reshapes images `(N, H, W, C)` to `(N * p, H * W / p, 1, C)`, for the smallest p above 1 that fits."""
+    """Reshapes images `(N, H, W, C)` to `(N * p, H * W / p, 1, C)`, for the smallest p above 1 that divides.
+
+    A single pixel stays as it is.
+    """
     import tensorflow as tf
 
     pixels = x.shape[1] * x.shape[2]
-    length = next(pixels // p for p in range(2, pixels + 1) if pixels % p == 0)
+    length = next((pixels // p for p in range(2, pixels + 1) if pixels % p == 0), 1)
     return tf.reshape(x, [-1, length, 1, x.shape[3]])
 
 
