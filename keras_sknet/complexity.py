@@ -8,6 +8,7 @@ import keras
 
 from keras_sknet.layers import SelectiveKernel
 from keras_sknet.ops._private import flatten_layers
+from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import is_positive_integer, require
 
 
@@ -79,6 +80,8 @@ def complexity(model, input_shape=None):
                 stack.enter_context(_counted(layer, *rule, totals))
             elif _owns_matrix(layer):
                 uncounted.append(layer.name)
+        # Step by step: every layer that there is must be called.
+        stack.enter_context(convolution_path("keras"))
         _Trace(model)(keras.KerasTensor((1, *shape), model.inputs[0].dtype))
     return Complexity(
         trainable_parameters=_size(model.trainable_weights),

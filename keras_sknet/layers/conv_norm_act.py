@@ -6,6 +6,7 @@ from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.ops.batch_norm import fused, fuses
 from keras_sknet.ops.grouped_conv import add_bias
+from keras_sknet.ops.paths import is_plain
 from keras_sknet.ops.remake import remade
 from keras_sknet.ops.replicas import replica_count
 from keras_sknet.ops.rows import from_rows, prefers_rows, to_rows
@@ -93,7 +94,7 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
-        if training is False and not self.folded:
+        if training is False and not self.folded and not is_plain():
             if self.conv.groups > 1 and self.compute_dtype == "float32":
                 return self._call_folded(inputs)
             if self.conv.groups == 1 and prefers_rows(inputs):
@@ -107,6 +108,7 @@ class ConvNormAct(Foldable):
 
         TensorFlow would fuse it with the grouped convolution, and refuse to run that where oneDNN is off.
         """
+        self.compute_output_shape(inputs.shape)  # checks it
         scale = self.norm.gamma / ops.sqrt(self.norm.moving_variance + self.norm.epsilon)
         mean = self.norm.moving_mean - self.conv.bias if self.use_bias else self.norm.moving_mean
         convolved = self.conv.convolution_op(inputs, self.conv.kernel * scale, inference=True)

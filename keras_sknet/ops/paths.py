@@ -59,6 +59,11 @@ def current_path(*what):
     return choose_path(*what) if _forced_path == "auto" else _forced_path
 
 
+def is_plain():
+    """Whether layers compute step by step what they are defined as: off TensorFlow, or on the path `"keras"`."""
+    return keras.backend.backend() != "tensorflow" or _forced_path == "keras"
+
+
 def choose_path(dtype, groups, dilation_rate, trains_pointwise=False):
     """The rule by which `"auto"` becomes a path; applied while tracing.
 

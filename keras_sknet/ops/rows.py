@@ -1,7 +1,5 @@
 """Images cut into rows, on which oneDNN is fast where it is slow on a single image. TensorFlow only."""
 
-import keras
-
 from keras_sknet.ops.paths import on_gpu, without_onednn
 from keras_sknet.ops.processor import lacks_avx512
 
@@ -16,8 +14,7 @@ def prefers_rows(x):
         x: Tensor `(N, H, W, C)`.
     """
     return (
-        keras.backend.backend() == "tensorflow"
-        and x.shape[0] in (1, None)
+        x.shape[0] in (1, None)
         and None not in x.shape[1:3]
         and lacks_avx512()
         and not without_onednn(x.dtype)
