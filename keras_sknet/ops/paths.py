@@ -60,7 +60,7 @@ def current_path(*what):
 
 
 def is_plain():
-    """Whether layers compute step by step what they are defined as: off TensorFlow, or on the path `"keras"`."""
+    """Whether layers compute what defines them step by step: off TensorFlow, or on the path `"keras"`."""
     return keras.backend.backend() != "tensorflow" or _forced_path == "keras"
 
 
