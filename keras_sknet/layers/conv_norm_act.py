@@ -95,7 +95,7 @@ class ConvNormAct(Foldable):
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
         if training is False and not self.folded and not is_plain():
-            if self.conv.groups > 1 and self.compute_dtype == "float32":
+            if self.conv.groups > 1 and self.conv.compute_dtype == self.norm.compute_dtype == "float32":
                 return self._call_folded(inputs)
             if self.conv.groups == 1 and prefers_rows(inputs):
                 return self._call_in_rows(inputs)

@@ -59,6 +59,11 @@ def current_path(*what):
     return choose_path(*what) if _forced_path == "auto" else _forced_path
 
 
+def is_forced():
+    """Whether `convolution_path` has chosen: what is computed then must not depend on the processor."""
+    return _forced_path != "auto"
+
+
 def is_plain():
     """Whether layers compute what defines them step by step: off TensorFlow, or on the path `"keras"`."""
     return keras.backend.backend() != "tensorflow" or _forced_path == "keras"

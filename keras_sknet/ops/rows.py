@@ -1,6 +1,6 @@
 """Images cut into rows, on which oneDNN is fast where it is slow on a single image. TensorFlow only."""
 
-from keras_sknet.ops.paths import on_gpu, without_onednn
+from keras_sknet.ops.paths import is_forced, on_gpu, without_onednn
 from keras_sknet.ops.processor import lacks_avx512
 
 
@@ -14,7 +14,8 @@ def prefers_rows(x):
         x: Tensor `(N, H, W, C)`.
     """
     return (
-        x.shape[0] in (1, None)
+        not is_forced()
+        and x.shape[0] in (1, None)
         and None not in x.shape[1:3]
         and lacks_avx512()
         and not without_onednn(x.dtype)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_sknet import ConvNormAct
 from keras_sknet.layers import conv_norm_act
-from keras_sknet.ops import rows
+from keras_sknet.ops import convolution_path, rows
 from keras_sknet.ops.paths import without_onednn
 
 
@@ -25,6 +25,9 @@ def test_only_what_may_be_a_single_image_is_cut_and_only_where_it_helps(monkeypa
         monkeypatch.setattr(rows, "lacks_avx512", lambda lacks=lacks: lacks)
         for shape in [(1, 8, 8, 3), (None, 8, 8, 3), (2, 8, 8, 3), (1, None, 8, 3)]:
             preferred[lacks, shape] = rows.prefers_rows(keras.KerasTensor(shape))
+    monkeypatch.setattr(rows, "lacks_avx512", lambda: True)
+    with convolution_path("native"):
+        assert not rows.prefers_rows(keras.KerasTensor((1, 8, 8, 3)))
     expected = set() if without_onednn("float32") else {(True, (1, 8, 8, 3)), (True, (None, 8, 8, 3))}
     assert {case for case, answer in preferred.items() if answer} == expected
 
