@@ -16,17 +16,11 @@ from keras_sknet.cli.errors import CommandError, Stopped
 from keras_sknet.cli.output import output_folder
 from keras_sknet.cli.results import remove_results, write_results
 from keras_sknet.data import check_sizes
-from keras_sknet.ops.paths import leaves_onednn_off
 from keras_sknet.training import mirrored_strategy
 from keras_sknet.training.distribution import check_process, join, leave, this_process
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.recipe import PRECISIONS
 from keras_sknet.training.transfer import FROZEN
-
-ONEDNN_OFF = (
-    "TensorFlow leaves oneDNN off on this processor: with TF_ENABLE_ONEDNN_OPTS=1 in the environment, "
-    "convolutions take about half the time"
-)
 
 
 def add_options(parser, data, output):
@@ -173,8 +167,6 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
         try:
             with scope():
                 model = make_model()
-            if leaves_onednn_off():
-                print(ONEDNN_OFF, file=sys.stderr)
             size = f"{model.count_params():,} parameters"
             print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
             history, best_epoch = train(model, output, description)

@@ -193,7 +193,8 @@ def _gradient_fails(x, kernel, strides, dilation_rate, inference):
     narrow_strided_1x1 = max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16
     dilated = kernel.shape[2] < x.shape[-1] and max(dilation_rate) > 1
     bfloat16 = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
-    return narrow_strided_1x1 or (dilated and (bfloat16 or (lacks_avx512() and not inference)))
+    crawls = kernel.shape[2] < WIDE_CHANNELS and not inference and lacks_avx512()
+    return narrow_strided_1x1 or (dilated and (bfloat16 or crawls))
 
 
 def conv2d(x, kernel, strides, padding, dilation_rate, assume_nonempty=False):

@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import os
-import platform
 
 import keras
 
@@ -88,17 +86,6 @@ def choose_path(dtype, groups, dilation_rate, trains_pointwise=False):
 def without_onednn(dtype):
     """Whether TensorFlow's CPU kernels for this dtype are Eigen's, which cannot differentiate groups."""
     return not _cpu_has_gradients(keras.backend.standardize_dtype(dtype))
-
-
-def leaves_onednn_off():
-    """Whether TensorFlow runs without oneDNN unasked, as it does on older x86 processors."""
-    return (
-        keras.backend.backend() == "tensorflow"
-        and platform.machine().lower() in ("x86_64", "amd64")
-        and "TF_ENABLE_ONEDNN_OPTS" not in os.environ
-        and without_onednn("float32")
-        and not on_gpu()
-    )
 
 
 def on_gpu():

@@ -331,17 +331,3 @@ def test_dilation_that_strides_divide_trains_without_strides(padding, strides, d
     images = tf.constant(inputs[0], "float32")
     results = [grouped_conv(images, kernel, **arguments, inference=inference) for inference in (False, True)]
     assert_close(results[0], results[1].numpy().astype("float64"))
-
-
-@pytest.mark.parametrize("without", [False, True])
-@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
-@pytest.mark.parametrize("setting", [None, "0", "1"])
-def test_onednn_is_missed_on_x86_where_nobody_has_decided(monkeypatch, without, machine, setting):
-    # As the processor has it, and as another one would.
-    monkeypatch.setattr(paths, "_cpu_has_gradients", lambda dtype: not without)
-    monkeypatch.setattr(paths.platform, "machine", lambda: machine)
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    if setting:
-        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", setting)
-    expected = without and setting is None and machine != "aarch64" and not paths.on_gpu()
-    assert paths.leaves_onednn_off() == expected
