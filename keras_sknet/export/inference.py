@@ -99,14 +99,16 @@ def inference_archive(model, batch_size=None, path="native"):
     for layer in flatten_layers(model):
         if not layer.weights:
             archive.track(layer)
-    # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
-    with convolution_path(path):
-        function = archive.add_endpoint(
-            "serving_default",
-            lambda x: model(x, training=False),
-            input_signature=[keras.tree.map_structure(spec, inputs)],
-        )
-        return archive, function.get_concrete_function()
+
+    def infer(x):
+        # In here, as it is traced again when the archive is written.
+        with convolution_path(path):
+            # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
+            return model(x, training=False)
+
+    signature = [keras.tree.map_structure(spec, inputs)]
+    function = archive.add_endpoint("serving_default", infer, input_signature=signature)
+    return archive, function.get_concrete_function()
 
 
 def write(archive, folder, path):

@@ -97,7 +97,7 @@ class ConvNormAct(Foldable):
         if training is False and not self.folded and not is_plain():
             if self.conv.groups > 1 and self.conv.compute_dtype == self.norm.compute_dtype == "float32":
                 return self._call_folded(inputs)
-            if self.conv.groups == 1 and prefers_rows(inputs):
+            if self.conv.groups == 1 and prefers_rows(inputs, self.compute_output_shape(inputs.shape)):
                 return self._call_in_rows(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)

@@ -4,7 +4,7 @@ from keras_sknet.ops.paths import is_forced, on_gpu, without_onednn
 from keras_sknet.ops.processor import lacks_avx512
 
 
-def prefers_rows(x):
+def prefers_rows(x, output_shape):
     """Whether a dense convolution of `x` had better be normalized in rows, in inference.
 
     Without AVX-512, oneDNN convolves a batch of one image by a kernel that applies what is fused with it,
@@ -12,11 +12,15 @@ def prefers_rows(x):
 
     Args:
         x: Tensor `(N, H, W, C)`.
+        output_shape: Shape of what is normalized. A single pixel is left: TensorFlow would take away both
+            reshapes, that of rows and that of `conv2d`, which an empty batch needs.
     """
+    height, width = output_shape[1:3]
     return (
         not is_forced()
         and x.shape[0] in (1, None)
-        and None not in x.shape[1:3]
+        and None not in (height, width)
+        and height * width > 1
         and lacks_avx512()
         and not without_onednn(x.dtype)
         and not on_gpu()
@@ -24,14 +28,11 @@ def prefers_rows(x):
 
 
 def to_rows(x):
-    """Reshapes images `(N, H, W, C)` to `(N * p, H * W / p, 1, C)`, for the smallest p above 1 that divides.
-
-    A single pixel stays as it is.
-    """
+    """Reshapes images `(N, H, W, C)` to `(N * p, H * W / p, 1, C)`, p > 1 the smallest that divides."""
     import tensorflow as tf
 
     pixels = x.shape[1] * x.shape[2]
-    length = next((pixels // p for p in range(2, pixels + 1) if pixels % p == 0), 1)
+    length = next(pixels // p for p in range(2, pixels + 1) if pixels % p == 0)
     return tf.reshape(x, [-1, length, 1, x.shape[3]])
 
 
