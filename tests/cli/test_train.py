@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import keras
@@ -399,9 +400,11 @@ def test_the_module_runs_as_the_command():
 
 @pytest.mark.slow
 def test_the_main_job_reaches_95_percent(tmp_path):
-    command = [sys.executable, "-m", "keras_sknet", "train"]
+    installed = shutil.which("keras-sknet", path=sysconfig.get_path("scripts"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    process = subprocess.run(
+        [installed, "train"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert process.returncode == 0, process.stderr[-3000:]
     metrics = json.loads((tmp_path / "sknet-run" / "metrics.json").read_text())
     assert metrics["accuracy"] >= 0.95

@@ -15,13 +15,12 @@ NETWORKS = (
     *("CBAMResNeXt50", "CBAMResNeXt101", "BAMResNeXt50", "BAMResNeXt101"),
     *("SKNet29", "SENet29", "ResNeXt29_8x64d", "ResNeXt29_16x32d", "ResNeXt29_16x64d"),
 )
-# One of each kind of block; the others differ in depth or width.
+# One of each kind of block; the others differ in depth or width, of which these are the extremes.
+DEEP = ("SKNet101", "SKNet29")
 QUICK = ("SKNet50", "SKNetSmall", "SENet50", "SKResNet18", "CBAMResNeXt50", "BAMResNeXt50", "ResNeXt29_8x64d")
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
-)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)])
 def test_full_depth_at_tiny_width_gives_every_weight_a_gradient(name):
     depths = inspect.signature(getattr(keras_sknet, name)).parameters["depths"].default
     # With 16 a gate of these few channels has one unit, which may be dead.
