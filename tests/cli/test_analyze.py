@@ -214,7 +214,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 sys.stderr = sys.stdout
 print("code", main(sys.argv[1:]))
 """
-    arguments = ["--data", "digits", "--images", "40", "-o", tmp_path / "out"]
+    arguments = ["--data", "digits", "--images", "10", "-o", tmp_path / "out"]
     printed = run_python(code, "analyze", folder / "net.keras", *arguments)
     said = f"keras-sknet: error: [Errno 27] Cannot write here (File too large): '{tmp_path}/out'"
     assert "code 2" in printed and said in printed
