@@ -123,7 +123,7 @@ def test_mean_iou_is_keras(examples):
 
 
 def run(script, output):
-    """(trained, untrained): the two figures that a script prints, after a seventh of the training or less."""
+    """(trained, untrained): the two figures that a script prints, after a quarter of the training or less."""
     process = subprocess.run(
         [sys.executable, EXAMPLES / script, "--output", output, "--epochs", "2", "--pictures", "1024"],
         env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
