@@ -94,11 +94,12 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
-        if training is False and not self.folded and not is_plain():
-            if self.conv.groups > 1 and self.conv.compute_dtype == self.norm.compute_dtype == "float32":
+        if training is False and not is_plain():
+            if self.conv.groups == 1:
+                if prefers_rows(inputs, self.compute_output_shape(inputs.shape)):
+                    return self._call_in_rows(inputs)
+            elif not self.folded and self.conv.compute_dtype == self.norm.compute_dtype == "float32":
                 return self._call_folded(inputs)
-            if self.conv.groups == 1 and prefers_rows(inputs, self.compute_output_shape(inputs.shape)):
-                return self._call_in_rows(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)
         return (self.activation(x), convolved) if return_convolved else self.activation(x)
@@ -120,7 +121,7 @@ class ConvNormAct(Foldable):
         pointwise = max(self.conv.kernel_size + self.conv.strides) == 1
         convolved = self.conv(to_rows(inputs) if pointwise else inputs, training=False)
         rows = convolved if pointwise else to_rows(convolved)
-        x = self.activation(self.norm(rows, training=False))
+        x = self.activation(rows if self.folded else self.norm(rows, training=False))
         return from_rows(x, *self.compute_output_shape(inputs.shape)[1:3])
 
     def can_forget(self, inputs):

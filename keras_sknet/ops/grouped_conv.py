@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_sknet.ops.paths import current_path, on_gpu
+from keras_sknet.ops.paths import current_path, is_forced, on_gpu
 from keras_sknet.ops.processor import lacks_avx512
 from keras_sknet.ops.replicas import replica_count
 from keras_sknet.ops.wide_kernel import run_count, widen
@@ -12,6 +12,8 @@ from keras_sknet.validation import one_of, positive_pair, require
 PADDINGS = ("symmetric", "same", "valid")
 # Channels that narrow groups are put together to: what Eigen's vectors and matrix products want.
 WIDE_CHANNELS = 16
+# The same for oneDNN without AVX-512.
+ONEDNN_CHANNELS = 8
 
 
 def check_padding(padding, kernel_size):
@@ -98,10 +100,15 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     path = current_path(x.dtype, groups, dilation_rate, pointwise and not inference)
     if path == "keras":
         return _plain_conv(x, kernel, strides, padding, dilation_rate)
+    product = pointwise and groups == 1 and _trains_as_product(x.dtype, path, inference)
     divided = padding != "same" and all(d % s == 0 for s, d in zip(strides, dilation_rate, strict=True))
-    if not inference and max(strides) > 1 and (divided or (pointwise and path == "custom")):
+    if not inference and max(strides) > 1 and (divided or product):
         x, strides, dilation_rate = _lattice(x, strides, dilation_rate)
+    if product:
+        return _matrix_product(x, kernel)
     if path == "native":
+        if 1 < depth < ONEDNN_CHANNELS and groups > 1 and not is_forced() and not on_gpu() and lacks_avx512():
+            kernel = widen(kernel, groups, run_count(x.shape[-1], groups, ONEDNN_CHANNELS))
         # A replica may be left without a share of the last batch, in inference too.
         assume_nonempty = inference and replica_count() == 1
         fails = not on_gpu() and _gradient_fails(x, kernel, strides, dilation_rate, inference)
@@ -154,6 +161,19 @@ def _lattice(x, strides, dilation_rate):
     return x, (1, 1), tuple(max(1, d // s) for s, d in zip(strides, dilation_rate, strict=True))
 
 
+def _trains_as_product(dtype, path, inference):
+    """Whether the gradients of a 1×1 convolution are faster as those of a matrix product."""
+    exact = keras.backend.standardize_dtype(dtype) in ("float32", "float64")
+    return exact and not inference and not on_gpu() and (path == "custom" or lacks_avx512())
+
+
+def _matrix_product(x, kernel):
+    """A 1×1 convolution."""
+    import tensorflow as tf
+
+    return tf.tensordot(x, tf.reshape(kernel, kernel.shape[2:]), 1)
+
+
 def _wide_conv(x, kernel, strides, padding, dilation_rate):
     """`_custom_conv` as Eigen computes it best: narrow groups put together, in float32 or wider."""
     import tensorflow as tf
@@ -193,7 +213,7 @@ def _gradient_fails(x, kernel, strides, dilation_rate, inference):
     narrow_strided_1x1 = max(kernel.shape[:2]) == 1 < max(strides) and x.shape[-1] % 16
     dilated = kernel.shape[2] < x.shape[-1] and max(dilation_rate) > 1
     bfloat16 = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
-    crawls = kernel.shape[2] < WIDE_CHANNELS and not inference and lacks_avx512()
+    crawls = not inference and lacks_avx512()
     return narrow_strided_1x1 or (dilated and (bfloat16 or crawls))
 
 

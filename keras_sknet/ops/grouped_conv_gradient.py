@@ -7,6 +7,7 @@ convolution *forward*, and the *dense*, undilated filter gradient.
 import tensorflow as tf
 
 from keras_sknet.ops.grouped_conv import conv2d, lasting_reshape
+from keras_sknet.ops.paths import without_onednn
 from keras_sknet.ops.wide_kernel import narrow, run_count
 
 # Channels of one dense filter gradient: few enough to waste little, enough to fill a matrix product.
@@ -61,17 +62,23 @@ def _input_gradient(dy, x, kernel, strides, padding, dilation_rate):
 
 
 def _kernel_gradient(dy, x, kernel, strides, padding, dilation_rate):
-    """Dense filter gradients of runs of channels, of which the groups' own parts are kept."""
+    """The filter gradient without dilation; dense for runs of channels where there is none for groups."""
     kernel_height, kernel_width, group_inputs, filters = kernel.shape
     groups = x.shape[-1] // group_inputs
     x, dy, strides, padding = _undilated(x, dy, kernel.shape[:2], strides, padding, dilation_rate)
+    if x.dtype == tf.float32 and not without_onednn(x.dtype):
+        return _filter_gradient(x, kernel.shape, dy, strides, padding)
     runs = run_count(x.shape[-1], groups, RUN_CHANNELS)
     shape = [kernel_height, kernel_width, x.shape[-1] // runs, filters // runs]
     dense = [
-        tf.compat.v1.nn.conv2d_backprop_filter(x_run, shape, dy_run, [1, *strides, 1], padding.upper())
+        _filter_gradient(x_run, shape, dy_run, strides, padding)
         for x_run, dy_run in zip(tf.split(x, runs, -1), tf.split(dy, runs, -1), strict=True)
     ]
     return narrow(tf.concat(dense, 3), groups, runs)
+
+
+def _filter_gradient(x, shape, dy, strides, padding):
+    return tf.compat.v1.nn.conv2d_backprop_filter(x, shape, dy, [1, *strides, 1], padding.upper())
 
 
 def _undilated(x, dy, kernel_size, strides, padding, dilation_rate):

@@ -1,4 +1,5 @@
 import itertools
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -54,12 +55,14 @@ def assert_equals_oracle(path, *shapes, mode="eager", dtype="float32", **more):
         assert_close(got, want, TOLERANCE[dtype])
 
 
-@pytest.fixture(params=["native", "custom"])
-def path(request, require):
-    """The two TensorFlow paths."""
-    if request.param == "native":
+@pytest.fixture(params=["native", "native without AVX-512", "custom"])
+def path(request, require, monkeypatch):
+    """What runs with oneDNN, on either kind of processor, and without."""
+    if request.param != "custom":
         require(has_native_gradient("float32"), "a TensorFlow with oneDNN")
-    return request.param
+    lacks = request.param == "native without AVX-512"
+    monkeypatch.setattr(import_module("keras_sknet.ops.grouped_conv"), "lacks_avx512", lambda: lacks)
+    return "auto" if lacks else request.param
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same", "valid"])

@@ -1,4 +1,3 @@
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,20 +33,6 @@ def test_the_rule_asks_for_what_this_build_can_differentiate(dtype):
     assert paths.choose_path(tf.dtypes.as_dtype(dtype), 1, (1, 2)) == choice
     assert paths.choose_path(dtype, 1, (1, 1)) == "native"
     assert paths.choose_path(dtype, 1, (1, 1), trains_pointwise=True) == choice
-
-
-@pytest.mark.parametrize("strides", [1, 2])
-@pytest.mark.parametrize("lacks", [False, True])
-def test_both_filter_gradients_of_dilated_groups_equal_the_oracle(monkeypatch, require, lacks, strides):
-    require(has_native_gradient("float32"), "a TensorFlow with oneDNN")
-    # What this processor does not choose by itself.
-    monkeypatch.setattr(import_module("keras_sknet.ops.grouped_conv"), "lacks_avx512", lambda: lacks)
-    for padding, dilation_rate in (("symmetric", 2), ("symmetric", 3), ("same", 2), ("valid", (1, 2))):
-        inputs, arguments, expected = case((3, 3), (15, 14), 4, strides, padding, dilation_rate)
-        for got, want in zip(
-            forward_and_gradients("native", arguments)(*tensors(inputs)), expected, strict=True
-        ):
-            assert_close(got, want, TOLERANCE["float32"])
 
 
 def test_without_onednn_every_combination_trains_on_the_custom_path(run_python):

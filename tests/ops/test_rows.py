@@ -32,11 +32,11 @@ def test_only_what_may_be_a_single_image_is_cut_and_only_where_it_helps(monkeypa
     assert {case for case, answer in preferred.items() if answer} == expected
 
 
-@pytest.mark.parametrize("activation", ["relu", None])
+@pytest.mark.parametrize("activation, folded", [("relu", False), (None, False), (None, True)])
 @pytest.mark.parametrize("batch", [1, None])
-def test_a_layer_in_rows_gives_what_it_gives_on_images(monkeypatch, batch, activation):
+def test_a_layer_in_rows_gives_what_it_gives_on_images(monkeypatch, batch, activation, folded):
     for kernel_size, strides in itertools.product([1, 3, 7], [1, 2, (2, 1), 4]):
-        layer = ConvNormAct(16, kernel_size, strides, activation=activation)
+        layer = ConvNormAct(16, kernel_size, strides, activation=activation, folded=folded)
         layer.build((batch, 9, 10, 8))
         for weight in layer.weights:
             weight.assign(keras.random.uniform(weight.shape, 0.5, 1.5))
@@ -57,4 +57,3 @@ def test_groups_and_training_stay_as_they_are(monkeypatch):
     x = tf.random.normal((1, 4, 4, 8))
     ConvNormAct(8, 3, groups=2)(x, training=False)
     ConvNormAct(8, 1)(x, training=True)
-    ConvNormAct(8, 1, folded=True)(x, training=False)
