@@ -117,7 +117,7 @@ class ConvNormAct(Foldable):
         return self.activation(add_bias(convolved, shift, self.conv.groups, inference=True))
 
     def _call_in_rows(self, inputs):
-        """The layer in inference, by what `ops.rows` says."""
+        """The layer in inference, by what `ops.rows` says: nothing behind the rows is fused with them."""
         pointwise = max(self.conv.kernel_size + self.conv.strides) == 1
         convolved = self.conv(to_rows(inputs) if pointwise else inputs, training=False)
         rows = convolved if pointwise else to_rows(convolved)

@@ -107,7 +107,7 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
     if product:
         return _matrix_product(x, kernel)
     if path == "native":
-        if 1 < depth < ONEDNN_CHANNELS and groups > 1 and not is_forced() and not on_gpu() and lacks_avx512():
+        if groups > 1 and _too_narrow(depth):
             kernel = widen(kernel, groups, run_count(x.shape[-1], groups, ONEDNN_CHANNELS))
         # A replica may be left without a share of the last batch, in inference too.
         assume_nonempty = inference and replica_count() == 1
@@ -159,6 +159,12 @@ def _lattice(x, strides, dilation_rate):
     # oneDNN differentiates dilation with stride at a tenth of the speed; strided slices are slow as well.
     x = tf.nn.avg_pool2d(x, 1, strides, "SAME")
     return x, (1, 1), tuple(max(1, d // s) for s, d in zip(strides, dilation_rate, strict=True))
+
+
+def _too_narrow(depth):
+    """Whether oneDNN convolves so many channels a group faster with zeros between groups."""
+    # Of one channel it makes a depthwise convolution.
+    return 1 < depth < ONEDNN_CHANNELS and not is_forced() and not on_gpu() and lacks_avx512()
 
 
 def _trains_as_product(dtype, path, inference):

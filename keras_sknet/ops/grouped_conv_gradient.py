@@ -1,7 +1,7 @@
 """Gradients of grouped convolution for TensorFlow kernels that have none. Only TensorFlow imports this.
 
 Everything here is built from operations that every CPU build can run in every dtype: the grouped
-convolution *forward*, and the *dense*, undilated filter gradient.
+convolution *forward*, and the *dense*, undilated filter gradient; that of groups where oneDNN has it.
 """
 
 import tensorflow as tf

@@ -135,6 +135,12 @@ def test_traced_and_compiled_equal_the_oracle(path, mode, shapes):
     assert_equals_oracle(path, *shapes, mode=mode)
 
 
+@pytest.mark.parametrize("mode", ["graph", "unknown", "xla"])
+def test_1x1_convolutions_of_all_channels(path, mode):
+    for strides, padding in [(1, "symmetric"), ((2, 1), "same"), (3, "valid")]:
+        assert_equals_oracle(path, (1, 1), (15, 14), 1, strides, padding, 1, mode=mode)
+
+
 @pytest.mark.parametrize("groups", [1, CHANNELS])
 def test_dense_and_depthwise_compile(path, groups):
     assert_equals_oracle(path, (3, 3), (9, 10), groups, 2, "symmetric", 2, mode="xla")
@@ -179,10 +185,10 @@ def test_every_data_type_compiles(dtype, mode):
 
 @pytest.mark.parametrize("strides", [1, 2, 3])
 @pytest.mark.parametrize("dilation_rate", [1, 2, (1, 2)])
-@pytest.mark.parametrize("groups", [1, 4])
-def test_second_order_gradients(path, groups, dilation_rate, strides):
+@pytest.mark.parametrize("kernel_size, groups", [((3, 3), 1), ((3, 3), 4), ((1, 1), 1)])
+def test_second_order_gradients(path, kernel_size, groups, dilation_rate, strides):
     # sum(conv(x, k) dy) is linear in each of the three, so each second derivative is an oracle's first one.
-    (x, kernel, dy), arguments, _ = case((3, 3), (9, 10), groups, strides, "symmetric", dilation_rate)
+    (x, kernel, dy), arguments, _ = case(kernel_size, (9, 10), groups, strides, "symmetric", dilation_rate)
     rng = np.random.default_rng(1)
     u, v = rng.normal(size=x.shape), rng.normal(size=kernel.shape)
     first = forward_and_gradients(path, arguments)
@@ -202,16 +208,17 @@ def test_second_order_gradients(path, groups, dilation_rate, strides):
 
 @pytest.mark.parametrize("batch", ["eager", "static", "unknown batch", "unknown shape"])
 def test_an_empty_batch(path, batch):
-    for padding, strides, dilation_rate, size in [
-        ("symmetric", 1, 1, 3),
-        ("symmetric", 2, 2, 3),
-        ("symmetric", 2, 1, 1),
-        ("same", 3, 2, 4),
-        ("valid", 1, 2, 3),
-        ("valid", (1, 2), 1, 5),
+    for padding, strides, dilation_rate, size, depth in [
+        ("symmetric", 1, 1, 3, 2),
+        ("symmetric", 2, 2, 3, 2),
+        ("symmetric", 2, 1, 1, 2),
+        ("symmetric", 2, 1, 1, CHANNELS),
+        ("same", 3, 2, 4, 2),
+        ("valid", 1, 2, 3, 2),
+        ("valid", (1, 2), 1, 5, 2),
     ]:
         arguments = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
-        kernel = np.ones((size, size, 2, FILTERS))
+        kernel = np.ones((size, size, depth, FILTERS))
         y = numpy_conv2d(np.zeros((1, 13, 12, CHANNELS)), kernel, **arguments)
         inputs = tensors((np.zeros((0, 13, 12, CHANNELS)), kernel, y[:0]))
         function = forward_and_gradients(path, arguments)
