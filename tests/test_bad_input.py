@@ -8,13 +8,15 @@ import pytest
 
 import keras_sknet
 from keras_sknet import data, export, layers, ops
+from mistakes_data import DATA_MISTAKES
+from mistakes_export import EXPORT_MISTAKES
 from mistakes_layers import LAYER_MISTAKES
 from mistakes_models import MODEL_MISTAKES
 from nets import tiny
 
 NETWORKS = [name for name in vars(keras_sknet.models) if name[0].isupper()]
 LAYERS = [name for name, value in vars(layers).items() if isinstance(value, type) and name != "Branch"]
-MISTAKES = {**LAYER_MISTAKES, **MODEL_MISTAKES}
+MISTAKES = {**LAYER_MISTAKES, **MODEL_MISTAKES, **EXPORT_MISTAKES, **DATA_MISTAKES}
 NO_WEIGHTS = (
     "None, 'imagenet', 'cifar10' (SKNetThin), 'timm/NAME.TAG' or the path of an existing .safetensors, "
 )
