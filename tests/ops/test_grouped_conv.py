@@ -42,7 +42,7 @@ def in_mode(mode, function, kernel_shape, dtype="float32"):
         return function
     if mode == "unknown":
         images = (None, None, None)
-        shapes = ((*images, kernel_shape[2] * 4), kernel_shape, (*images, kernel_shape[3]))
+        shapes = ((*images, CHANNELS), kernel_shape, (*images, kernel_shape[3]))
         return tf.function(function, input_signature=[tf.TensorSpec(shape, dtype) for shape in shapes])
     return tf.function(function, jit_compile=mode == "xla")
 
