@@ -102,7 +102,7 @@ def grouped_conv(x, kernel, strides=1, padding="symmetric", dilation_rate=1, inf
         return _plain_conv(x, kernel, strides, padding, dilation_rate)
     product = pointwise and groups == 1 and _trains_as_product(x.dtype, path, inference)
     divided = padding != "same" and all(d % s == 0 for s, d in zip(strides, dilation_rate, strict=True))
-    if not inference and max(strides) > 1 and (divided or product):
+    if not inference and max(strides) > 1 and (divided or product or (pointwise and path == "custom")):
         x, strides, dilation_rate = _lattice(x, strides, dilation_rate)
     if product:
         return _matrix_product(x, kernel)

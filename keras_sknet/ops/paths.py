@@ -19,10 +19,10 @@ def convolution_path(path):
 
     Args:
         path: String. `"auto"`: the written rule of `choose_path` (what runs without this context).
-            `"native"`: `tf.nn.conv2d` and its own gradients. `"custom"`: `tf.nn.conv2d` with this
-            package's gradients, for kernels that TensorFlow cannot differentiate itself. `"keras"`:
-            `keras.ops.conv`, the plain definition; on TensorFlow it compiles each grouped convolution
-            with XLA. `"native"` and `"custom"` need the TensorFlow backend.
+            `"native"`: `tf.nn.conv2d` and its own gradients, where they neither fail nor crawl.
+            `"custom"`: `tf.nn.conv2d` with this package's gradients, for kernels that TensorFlow cannot
+            differentiate itself. `"keras"`: `keras.ops.conv`, the plain definition; on TensorFlow it
+            compiles each grouped convolution with XLA. `"native"` and `"custom"` need the TensorFlow backend.
 
     Raises:
         ValueError: if `path` is none of these, or needs TensorFlow and the backend is another.

@@ -18,7 +18,7 @@ def is_part(file, name):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The same with every export."""
+    """The output folder of a short run with every export, and what it printed."""
     output = tmp_path_factory.mktemp("export") / "run"
     out, err = launch(*COMMAND, "--output", output).communicate(timeout=600)
     assert "Written to" in out, err[-3000:]
