@@ -45,24 +45,68 @@ def appearing_whole(path, replace=False):
     if not replace:
         _require_free(path)
     require(path.parent.is_dir(), "path", "in a folder that exists", path=str(path))
+    with _hidden_folder(path.parent, path) as folder:
+        # One level deeper, as a temporary folder itself is its owner's alone.
+        unfinished = folder / path.name
+        yield unfinished
+        if not replace:
+            _require_free(path)
+        unfinished.replace(path)
+
+
+@contextlib.contextmanager
+def filled_whole(folder):
+    """Lets a `with` block write the contents of a new or empty folder, which appear when they are complete.
+
+    An empty folder itself stays: it may be a link, the working directory, or where a disk is mounted.
+
+    Args:
+        folder: String or path object. The folder around it must exist.
+
+    Yields:
+        The `Path` of a folder to write to, of which nothing remains in the end.
+
+    Raises:
+        ValueError, OSError: as `appearing_whole` does.
+
+    Example:
+
+    ```python
+    from keras_sknet.files import filled_whole
+
+    with filled_whole("report") as unfinished:
+        (unfinished / "notes.txt").write_text("complete")
+    ```
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        with appearing_whole(folder) as unfinished:
+            unfinished.mkdir()
+            yield unfinished
+        return
+    with _hidden_folder(folder, folder) as unfinished:
+        yield unfinished
+        others = [path.name for path in folder.iterdir() if path != unfinished]
+        require(not others, "path", "empty until the end", path=str(folder), found=others)
+        for path in sorted(unfinished.iterdir()):
+            path.replace(folder / path.name)
+
+
+@contextlib.contextmanager
+def _hidden_folder(parent, path):
+    """A folder in `parent` for the time of a `with` block; errors of the disk are in words about `path`."""
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
-            )
+            folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=parent)
+            folder = Path(stack.enter_context(folder))
         except OSError as error:
             raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error
-        # One level deeper, as a temporary folder itself is its owner's alone.
-        unfinished = Path(folder, path.name)
         try:
-            yield unfinished
+            yield folder
         except OSError as error:
             if error.errno not in FULL:
                 raise
             raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error
-        if not replace:
-            _require_free(path)
-        unfinished.replace(path)
 
 
 def _require_free(path):

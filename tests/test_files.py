@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_sknet.files import appearing_whole, write_errors
+from keras_sknet.files import appearing_whole, filled_whole, write_errors
 
 
 @pytest.mark.parametrize("as_string", [True, False])
@@ -83,6 +83,37 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path):
         unfinished.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_is_filled_when_its_contents_are_complete(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty", target_is_directory=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for number, name in enumerate(("new", "link", "../here", ".")):
+        path = tmp_path / "here" / name if name == "." else tmp_path / name.removeprefix("../")
+        folder = name if name == "." else path
+        if name == ".":
+            (tmp_path / "here" / "part").unlink()
+        with filled_whole(folder) as unfinished:
+            (unfinished / "part").write_text(str(number))
+            assert not (path / "part").exists()
+        assert os.listdir(path) == ["part"] and (path / "part").read_text() == str(number)
+    assert (tmp_path / "link").is_symlink() and os.listdir(".") == ["part"]
+
+
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, error in (("empty", RuntimeError), ("new", KeyboardInterrupt)):
+        with pytest.raises(error), filled_whole(tmp_path / name) as unfinished:
+            (unfinished / "part").touch()
+            raise error
+    assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
+    with pytest.raises(ValueError, match="`path` must be empty until the end.*found=.'theirs'"):
+        with filled_whole(tmp_path / "empty") as unfinished:
+            (unfinished / "part").touch()
+            (tmp_path / "empty" / "theirs").touch()
+    assert os.listdir(tmp_path / "empty") == ["theirs"]
 
 
 def full_device():

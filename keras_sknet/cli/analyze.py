@@ -17,7 +17,7 @@ from keras_sknet.cli.models import load_model
 from keras_sknet.cli.output import require_unused
 from keras_sknet.data import Subset, naming_corrupt_files
 from keras_sknet.extras import import_extra
-from keras_sknet.files import appearing_whole
+from keras_sknet.files import filled_whole
 
 SPLITS = ("validation", "test", "train")
 IMAGES = 1000
@@ -85,9 +85,7 @@ def run(arguments):
         data, _ = open_data(arguments, arguments.split)
         source = _sample(data, arguments.images)
         print(f"Analyzing {len(source):,} of {len(data):,} images at {len(arguments.scales)} scales")
-        # An empty folder gives way to the finished one.
-        with naming_corrupt_files(source), appearing_whole(output, replace=True) as unfinished:
-            unfinished.mkdir()
+        with naming_corrupt_files(source), filled_whole(output) as unfinished:
             facts = _facts(arguments, model, len(source), len(data))
             write_report(
                 unfinished, model, source, scales=arguments.scales, units=arguments.units, facts=facts

@@ -108,7 +108,13 @@ def _images(data, model):
     if data == "digits":
         return calibration_images(Digits("train"), None)
     found = Path(data).rglob("*") if Path(data).is_dir() else ()
-    files = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(data).parts)
+        and not path.is_dir()
+    )
     if not files:
         raise CommandError(f"argument --data: {data!r} is no folder with .jpg or .png files in it")
     try:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from keras_sknet.layers import ImageNormalization
+from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import require
 
 FORMS = "an array of images, or batches of them: a tf.data.Dataset or another iterable that ends"
@@ -36,7 +37,7 @@ def calibration_batches(dataset, model, batch_size):
     ```
     """
     (x,) = model.inputs
-    raw = any(isinstance(layer, ImageNormalization) for layer in model.layers)
+    raw = any(isinstance(layer, ImageNormalization) for layer in flatten_layers(model))
     images = _images(dataset, tuple(x.shape[1:]), raw)
     first = next(images, None)
     require(first is not None, "representative_dataset", "one image or more", images=0)

@@ -51,8 +51,17 @@ def require_float32(model):
 
 
 def input_name(model, x):
-    """Returns the name of an input in every export: its own, or `images` if nobody named the only one."""
-    return "images" if len(model.inputs) == 1 and UNNAMED.fullmatch(x.name) else x.name
+    """Returns the name of an input in every export.
+
+    It is its own; if nobody named it, `images` for the only one, and that of its layer for one of several, by
+    which Keras calls it in a SavedModel.
+    """
+    if not UNNAMED.fullmatch(x.name):
+        return x.name
+    if len(model.inputs) == 1:
+        return "images"
+    layers = (layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer))
+    return next((layer.name for layer in layers if layer.output is x), x.name)
 
 
 def named_outputs(outputs):

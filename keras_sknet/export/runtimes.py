@@ -57,7 +57,26 @@ def runnable(model):
         )
         return {name: np.asarray(y) for name, y in named_outputs(model(structured, training=False)).items()}
 
-    return Runnable(run, {input_name(model, x): tuple(x.shape) for x in model.inputs}, metadata(model))
+    shapes = {input_name(model, x): tuple(x.shape) for x in model.inputs}
+    return Runnable(_of_any_count(run, shapes), shapes, metadata(model))
+
+
+def _of_any_count(run, shapes):
+    """Runs a model that fixes its batch size on any number of elements, in batches of that size."""
+    batch_size = next(iter(shapes.values()))[0]
+    if batch_size is None:
+        return run
+
+    def run_in_batches(inputs):
+        count = len(next(iter(inputs.values())))
+        # The last one is filled up with its last element.
+        places = np.minimum(np.arange(-(-count // batch_size) * batch_size), count - 1)
+        pieces = [
+            run({name: x[piece] for name, x in inputs.items()}) for piece in places.reshape(-1, batch_size)
+        ]
+        return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
+
+    return run_in_batches
 
 
 def load_saved_model(path):
@@ -77,9 +96,11 @@ def load_saved_model(path):
 
     # The signature alone would not keep the variables.
     run.loaded = loaded
-    found = _read_if_there(folder / "assets.extra" / "metadata.json", json.loads)
-    names = _read_if_there(folder / "assets" / "labels.txt", _names)
-    return Runnable(run, {name: tuple(spec.shape) for name, spec in specs.items()}, {**names, **found})
+    extra, labels = folder / "assets.extra" / "metadata.json", folder / "assets" / "labels.txt"
+    # Labels are numbers where there are no names, which only the other file tells.
+    found = _read_if_there(extra, json.loads) if extra.is_file() else _read_if_there(labels, _names)
+    shapes = {name: tuple(spec.shape) for name, spec in specs.items()}
+    return Runnable(_of_any_count(run, shapes), shapes, found)
 
 
 def saved_model_folder(path):
@@ -95,20 +116,10 @@ def load_tflite(path):
     interpreter = import_extra("ai_edge_litert.interpreter").Interpreter(str(path))
     signature = interpreter.get_signature_runner()
     details, results = signature.get_input_details(), signature.get_output_details()
-    batch_size = next(iter(details.values()))["shape"][0]
 
     def run(inputs):
-        count = len(next(iter(inputs.values())))
-        # The last piece is filled up with its last element.
-        places = np.minimum(np.arange(-(-count // batch_size) * batch_size), count - 1)
-        pieces = [
-            signature(**{name: _quantized(inputs[name][piece], details[name]) for name in details})
-            for piece in places.reshape(-1, batch_size)
-        ]
-        return {
-            name: np.concatenate([_dequantized(piece[name], results[name]) for piece in pieces])[:count]
-            for name in results
-        }
+        outputs = signature(**{name: _quantized(inputs[name], details[name]) for name in details})
+        return {name: _dequantized(outputs[name], results[name]) for name in results}
 
     types = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
     precision = next((name for name in ("int8", "float16") if name in types), "float32")
@@ -118,9 +129,8 @@ def load_tflite(path):
             for file, read in {"labels.txt": _names, "metadata.json": json.loads}.items():
                 if file in archive.namelist():
                     found |= read(archive.read(file).decode())
-    return Runnable(
-        run, {name: tuple(map(int, detail["shape"])) for name, detail in details.items()}, found, precision
-    )
+    shapes = {name: tuple(map(int, detail["shape"])) for name, detail in details.items()}
+    return Runnable(_of_any_count(run, shapes), shapes, found, precision)
 
 
 def _quantized(x, detail):
@@ -155,7 +165,7 @@ def load_onnx(path):
     shapes = {
         name: tuple(size if isinstance(size, int) else None for size in x.shape) for name, x in inputs.items()
     }
-    return Runnable(run, shapes, session.get_modelmeta().custom_metadata_map)
+    return Runnable(_of_any_count(run, shapes), shapes, session.get_modelmeta().custom_metadata_map)
 
 
 ONNX_TYPES = {
@@ -188,7 +198,7 @@ def load_openvino(path):
     for key in ("class_names", "crop_fraction", "interpolation"):
         if graph.has_rt_info(["keras_sknet", key]):
             found[key] = str(graph.get_rt_info(["keras_sknet", key]).value)
-    return Runnable(run, shapes, found)
+    return Runnable(_of_any_count(run, shapes), shapes, found)
 
 
 def openvino_file(folder):

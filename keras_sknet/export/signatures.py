@@ -72,7 +72,7 @@ def _classify_jpeg(model, serving_default, labels, size):
         with tf.control_dependencies([_assert_image_files(image_bytes)]):
             files = tf.identity(image_bytes)
         images = tf.map_fn(lambda file: transform(decode(file)), files, fn_output_signature=image)
-        outputs = serving_default(tf.cast(images, model.inputs[0].dtype))
+        (outputs,) = tf.nest.flatten(serving_default(tf.cast(images, model.inputs[0].dtype)))
         linear = classifier.activation is keras.activations.linear
         probabilities = tf.nn.softmax(outputs) if linear else outputs
         scores, indices = tf.math.top_k(probabilities, min(TOP, classifier.units))

@@ -207,6 +207,14 @@ def test_other_models_are_calibrated_with_what_they_are_given():
     np.testing.assert_array_equal(batch, x)
 
 
+def test_a_nested_network_is_calibrated_for_bytes_too(network):
+    x = keras.Input(SHAPE)
+    ((batch,),) = calibration_batches(images(2, SHAPE) / 2 + 30, keras.Model(x, network(x)), 2)()
+    assert (batch.min(), batch.max()) == (0, 255)
+    with pytest.raises(ValueError, match="images of finite values between 0 and 255"):
+        calibration_batches(images(2, SHAPE) + 30, keras.Model(x, network(x)), 2)
+
+
 def test_the_batch_size_of_an_int8_file(litert, tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     data = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")

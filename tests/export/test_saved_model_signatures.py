@@ -138,10 +138,16 @@ def doubled():
     return keras.Model(model.input, 2 * model.output)
 
 
+def in_a_dictionary():
+    model = tiny()
+    return keras.Model(model.input, {"probabilities": model.output})
+
+
 @pytest.mark.parametrize(
     "make, names",
     [
         (lambda: tiny(stem="cifar"), EVERY),
+        (in_a_dictionary, EVERY),
         (lambda: tiny(include_top=False), EVERY - {"classify_jpeg"}),
         (lambda: tiny(include_preprocessing=False), EVERY - {"classify_jpeg"}),
         (lambda: tiny(include_preprocessing=False, input_shape=(32, 32, 1)), {"serving_default"}),

@@ -26,6 +26,15 @@ PATHS = {
 }
 
 
+EXPORTERS = {
+    "SavedModel": export.export_saved_model,
+    "LiteRT": export.export_tflite,
+    "ONNX": export.export_onnx,
+    "OpenVINO": export.export_openvino,
+    "Keras": keras.Model.save,
+}
+
+
 @pytest.fixture(scope="module")
 def model():
     return small(class_names=NAMES)
@@ -77,6 +86,37 @@ def test_every_format_takes_any_batch_and_knows_its_classes(name, model, folder)
     assert json.loads(runnable.metadata["class_names"]) == list(NAMES)
     assert runnable.metadata["crop_fraction"] == "0.875"
     assert runnable.metadata["interpolation"] == "bicubic"
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_fixed_batch_size_takes_any_number_of_images(name, model, tmp_path):
+    fixed = keras.Input(batch_shape=(4, 32, 32, 3))
+    fixed, path = keras.Model(fixed, model(fixed)), tmp_path / PATHS[name]
+    EXPORTERS[name](fixed, path)
+    runnable = load(path)
+    assert runnable.inputs == {"images": (4, 32, 32, 3)}
+    x = images(6, (32, 32, 3), seed=3)
+    for count in 1, 4, 6:
+        (y,) = runnable.run({"images": x[:count]}).values()
+        np.testing.assert_allclose(y, model(x[:count], training=False), rtol=1e-4, atol=1e-4)
+
+
+def test_several_inputs_that_nobody_named_are_exported(tmp_path):
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs[0] - 2 * inputs[1]))
+    names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
+    for name in EXPORTERS.keys() - {"Keras"}:
+        assert EXPORTERS[name](model, tmp_path / PATHS[name]).difference < 1e-5
+        assert sorted(load(tmp_path / PATHS[name]).inputs) == sorted(names)
+
+
+def test_classes_without_names_have_none_in_any_format(tmp_path):
+    model = small()
+    export.export_saved_model(model, tmp_path / "saved_model")
+    export.export_tflite(model, tmp_path / "x.tflite")
+    assert (tmp_path / "saved_model" / "assets" / "labels.txt").read_text() == "0\n1\n2\n3\n4\n"
+    for path in "saved_model", "x.tflite":
+        assert "class_names" not in load(tmp_path / path).metadata
 
 
 def test_the_latest_version_of_a_saved_model_is_meant(model, other, folder, tmp_path):
