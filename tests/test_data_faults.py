@@ -13,6 +13,7 @@ from keras_sknet.data import (
     find_corrupt,
     naming_corrupt_files,
     open_source,
+    pad_crop_transform,
     skip_corrupt,
     training_transform,
 )
@@ -136,3 +137,27 @@ def test_sizes_are_looked_at_in_a_sample_that_may_have_bad_files(folder):
     check_sizes(Subset(source, [3, 0, 1]), 32, sample=1)  # the first of them
     with pytest.raises(ValueError, match=r"image=\(9, 9\)"):
         check_sizes(source, 32)
+
+
+def test_an_image_that_is_too_small_is_named_where_a_size_is_needed(folder):
+    (folder / "train" / "cat" / "000.jpg").write_bytes(encoded(picture(9, 12)))
+    source = open_source(f"folder:{folder}", "train")
+
+    def read():
+        for _ in batches(source, 6, transform=pad_crop_transform(32)):
+            pass
+
+    text = r"file='.*/cat/000.jpg', which has 9x12 pixels, fewer than 32x32"
+    with pytest.raises(ValueError, match=text), naming_corrupt_files(source, size=32):
+        read()
+    with pytest.raises(tf.errors.InvalidArgumentError), naming_corrupt_files(source):
+        read()
+    for size in (0, (32, 0)):
+        with pytest.raises(ValueError, match="`size` must be"):
+            find_corrupt(source, size=size)
+
+
+@pytest.mark.parametrize("name", ["folder:~nobody-of-this-name/x", "~nobody-of-this-name/x"])
+def test_the_home_of_nobody_is_no_folder(name):
+    with pytest.raises(ValueError, match="`text` must be"):
+        open_source(name, "train")

@@ -68,7 +68,6 @@ def run(arguments):
         "model": str(arguments.model),
         "source": arguments.data,
         "freeze_through": arguments.freeze_through,
-        "skipped": skipped,
     }
 
     def make_model():
@@ -90,4 +89,4 @@ def run(arguments):
         second = [{**logs, "epoch": len(first) + logs["epoch"]} for logs in second]
         return first + second, len(first) + best
 
-    run_training(arguments, scope, whole, splits, make_model, train, description)
+    run_training(arguments, scope, whole, splits, skipped, make_model, train, description)

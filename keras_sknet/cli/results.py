@@ -18,6 +18,7 @@ from keras_sknet.data.digits import BASE, CANVAS, SPLITS
 from keras_sknet.data.transforms import input_size
 from keras_sknet.evaluation import evaluate, write_evaluation
 from keras_sknet.export import export_onnx, export_openvino, export_saved_model, export_tflite
+from keras_sknet.export.verify import VerificationError
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
 from keras_sknet.models.keras_file import load_keras_file
@@ -83,6 +84,9 @@ def write_results(output, splits, metrics, recipe, no_export, start):
         recipe: `Recipe` that the model was trained by.
         no_export: Boolean, whether the exports are left out.
         start: When the command started, by `time.perf_counter`.
+
+    Returns:
+        List of strings, one for each export that failed: its name and why.
     """
     model = load_keras_file(output / MODEL)
     test = splits["test"]
@@ -99,11 +103,12 @@ def write_results(output, splits, metrics, recipe, no_export, start):
         print(f"Held-out images: {1 - result.top1_error:.1%} of {result.images:,} right")
         metrics["data"] = {"images": {split: len(source) for split, source in splits.items()}}
     draw_curves(metrics["history"], output / "curves.png")
-    metrics["exports"] = {} if no_export else _export(model, splits, transform, output)
+    metrics["exports"], failures = ({}, []) if no_export else _export(model, splits, transform, output)
     metrics["seconds"]["total"] = round(time.perf_counter() - start, 1)
     metrics["versions"] = _versions()
     with appearing_whole(output / METRICS) as unfinished:
         unfinished.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    return failures
 
 
 def _batches(images, labels, size=64):
@@ -150,22 +155,29 @@ def _draw_attention(model, digits, images, path):
 
 
 def _export(model, splits, transform, output):
-    """Writes all files; returns the size of each, and how it agrees with the model on held-out images."""
+    """Writes all files.
+
+    Returns:
+        The size of each, and how it agrees with the model on held-out images; and why others failed.
+    """
     if keras.backend.backend() != "tensorflow":
         print("No exports: they need the TensorFlow backend, which loads model.keras")
-        return {}
-    images = calibration_images(
-        splits["test"], transform, CHECKED_NUMBERS // math.prod((*input_size(model), 3))
-    )
-    reports = {}
+        return {}, []
+    count = max(1, CHECKED_NUMBERS // math.prod((*input_size(model), 3)))
+    images = calibration_images(splits["test"], transform, count)
+    reports, failures = {}, []
     for name, (export, options) in EXPORTS.items():
         if options.get("quantize") == "int8":
             options = {**options, "representative_dataset": calibration_images(splits["train"], transform)}
-        with GentleInterrupt():
-            report = export(model, output / name, **options, verify=images)
+        try:
+            with GentleInterrupt():
+                report = export(model, output / name, **options, verify=images)
+        except (ValueError, VerificationError) as error:
+            failures.append(f"{name} ({error})")
+            continue
         print(report)
         reports[name] = {key: getattr(report, key) for key in ("bytes", "difference", "agreement")}
-    return reports
+    return reports, failures
 
 
 def _versions():

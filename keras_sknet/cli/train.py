@@ -72,6 +72,8 @@ def run(arguments):
     name = arguments.recipe or _recipe_for(arguments)
     network, size = DEFAULTS[name]
     network, size = arguments.model or network, arguments.size or size
+    if name == DIGITS and arguments.data != DIGITS:
+        raise CommandError("argument --recipe: digits is for --data digits, as it cuts nothing out of images")
     try:
         recipe = adapted(RECIPES[name], arguments)
         scope = model_scope(arguments, recipe)
@@ -97,7 +99,7 @@ def run(arguments):
             settings=settings,
         )
 
-    run_training(arguments, scope, recipe, splits, make_model, train, {**description, "skipped": skipped})
+    run_training(arguments, scope, recipe, splits, skipped, make_model, train, description)
 
 
 def _recipe_for(arguments):

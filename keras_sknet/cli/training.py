@@ -15,7 +15,7 @@ from keras_sknet.cli.data import add_data_options, open_data
 from keras_sknet.cli.errors import CommandError, Stopped
 from keras_sknet.cli.output import output_folder
 from keras_sknet.cli.results import remove_results, write_results
-from keras_sknet.data import check_sizes
+from keras_sknet.data import check_sizes, naming_corrupt_files
 from keras_sknet.training import mirrored_strategy
 from keras_sknet.training.distribution import check_process, join, leave, this_process
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
@@ -122,37 +122,43 @@ def adapted(recipe, arguments):
 def open_splits(arguments, recipe, size):
     """Opens the three splits; without a test split, validation stands for it.
 
+    Args:
+        arguments: The command's.
+        recipe: `Recipe`.
+        size: Integer or pair of them, the height and width of the network's images.
+
     Returns:
-        `{"train": source, "validation": source, "test": source}`, and how many corrupt files are left out.
+        `{"train": source, "validation": source, "test": source}`, and how many corrupt files each leaves out.
     """
-    splits, skipped = {}, 0
+    smallest = recipe.smallest(size)
+    splits, skipped = {}, {}
     for split in ("train", "validation", "test"):
         try:
-            splits[split], count = open_data(
+            splits[split], skipped[split] = open_data(
                 arguments,
                 split,
                 arguments.cache and split != "test",
-                size if split == "train" else None,
+                smallest if split == "train" else None,
             )
-            skipped += count
         except ValueError as error:
             if split != "test":
                 raise
             print(f"No test split, so the final figures are of the validation split ({error})")
-            splits["test"] = splits["validation"]
+            splits["test"], skipped["test"] = splits["validation"], 0
     recipe.steps(len(splits["train"]))
-    check_sizes(splits["train"], size)
+    if smallest is not None:
+        check_sizes(splits["train"], smallest)
     return splits, skipped
 
 
-def run_training(arguments, scope, recipe, splits, make_model, train, description):
+def run_training(arguments, scope, recipe, splits, skipped, make_model, train, description):
     """Trains in the output folder and writes the results, or goes on with what was stopped there.
 
     Args:
         arguments: The command's.
         scope: What `model_scope` returns.
         recipe: `Recipe`, the last one of the training.
-        splits: What `open_splits` returns.
+        splits, skipped: What `open_splits` returns.
         make_model: Callable that returns the model.
         train: Callable `(model, folder, settings)` that returns history and number of the best epoch.
         description: Dictionary for `metrics.json`: what makes the run besides recipe and seed.
@@ -169,7 +175,9 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
                 model = make_model()
             size = f"{model.count_params():,} parameters"
             print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
-            history, best_epoch = train(model, output, description)
+            # What is left out of the test split makes no other training.
+            trained_without = skipped["train"] + skipped["validation"]
+            history, best_epoch = train(model, output, {**description, "skipped": trained_without})
             leave()
         except KeyboardInterrupt:
             raise Stopped(_what_is_left(output)) from None
@@ -183,6 +191,7 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
             return
         metrics = {
             **description,
+            "skipped": sum(skipped.values()),
             "parameters": model.count_params(),
             "best_epoch": best_epoch,
             "seed": arguments.seed,
@@ -191,12 +200,17 @@ def run_training(arguments, scope, recipe, splits, make_model, train, descriptio
             "history": history,
         }
         try:
-            write_results(output, splits, metrics, recipe, arguments.no_export, start)
+            with naming_corrupt_files(*splits.values()):
+                failures = write_results(output, splits, metrics, recipe, arguments.no_export, start)
         except KeyboardInterrupt:
             raise Stopped(_what_is_left(output)) from None
+        except ValueError as error:
+            raise CommandError(f"{error}. The model is kept, and the same command goes on") from error
         for folder in (CHECKPOINTS, FROZEN):
             shutil.rmtree(output / folder, ignore_errors=True)
         print(f"Written to {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
+        if failures:
+            raise CommandError(f"Not written: {'; '.join(failures)}")
 
 
 def model_scope(arguments, recipe):

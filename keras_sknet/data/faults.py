@@ -62,7 +62,7 @@ def find_corrupt(source, indices=None, size=None):
             indices=indices,
             length=len(source),
         )
-    return list(_corrupt(source, indices, size and positive_pair("size", size)))
+    return list(_corrupt(source, indices, None if size is None else positive_pair("size", size)))
 
 
 def skip_corrupt(source, size=None):
@@ -97,15 +97,18 @@ def skip_corrupt(source, size=None):
 
 
 @contextlib.contextmanager
-def naming_corrupt_files(*sources):
+def naming_corrupt_files(*sources, size=None):
     """Context in which a failure to read or decode an image becomes an error that names its file.
 
     It costs nothing as long as nothing fails. Then the sources are searched for the file at fault, which
-    takes as long as decoding them; an error that no image explains stays what it was. Its arguments are the
-    sources that are read inside.
+    takes as long as decoding them; an error that no image explains stays what it was.
+
+    Args:
+        *sources: The sources that are read inside.
+        size: As in `find_corrupt`, where smaller images are failures too. Defaults to `None`.
 
     Raises:
-        ValueError: for the first file that cannot be read; it tells path and reason.
+        ValueError: for the first file that cannot be read, or is too small; it tells path and reason.
 
     Example:
 
@@ -120,11 +123,12 @@ def naming_corrupt_files(*sources):
     """
     import tensorflow as tf
 
+    size = None if size is None else positive_pair("size", size)
     try:
         yield
     except tf.errors.OpError as error:
         for source in sources:
-            for _, path, reason in _corrupt(source, range(len(source))):
+            for _, path, reason in _corrupt(source, range(len(source)), size):
                 text = f"`source` must be of images that can be read. Received: file={path!r}, which {reason}"
                 raise ValueError(text) from error
         raise

@@ -36,7 +36,7 @@ class Folder:
         import tensorflow as tf
 
         self._text = f"folder:{root}"
-        root = Path(root).expanduser()
+        root = Path(os.path.expanduser(root))
         self._require(root.is_dir(), f"a folder that exists{_near(root)}")
         splits = _splits(root)
         folder = root

@@ -1,7 +1,7 @@
 """The one way in which commands and users name data."""
 
+import os
 from difflib import get_close_matches
-from pathlib import Path
 
 from keras_sknet.data.cached import Cached
 from keras_sknet.data.digits import Digits
@@ -65,7 +65,7 @@ def open_source(text, split, data_dir=None, cache=False):
 
 def _hint(text):
     """Names that are much like what is no name of data, or nothing."""
-    is_folder = text and Path(text).expanduser().is_dir()
+    is_folder = text and os.path.isdir(os.path.expanduser(text))
     near = [f"folder:{text}"] if is_folder else get_close_matches(text, ["digits"])
     try:
         near = near or near_names(text)

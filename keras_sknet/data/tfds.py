@@ -1,5 +1,6 @@
 """Data sets of TensorFlow Datasets that are prepared on this machine."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Tfds:
 
     def _builder(self, name, data_dir):
         """The builder of a data set that is prepared on this machine."""
-        where = data_dir and Path(data_dir).expanduser()
+        where = data_dir and Path(os.path.expanduser(data_dir))
         require(not where or where.is_dir(), "data_dir", "a folder that exists", data_dir=data_dir)
         try:
             builder = self._tfds.builder(name, data_dir=where and str(where))

@@ -53,7 +53,7 @@ class OwnWeights(keras.callbacks.Callback):
     """
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 == self.params["epochs"]:
+        if epoch + 1 == self.params["epochs"] or self.model.stop_training:
             self._own = [variable.numpy() for variable in self.model.trainable_variables]
 
     def on_train_end(self, logs=None):

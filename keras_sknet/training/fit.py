@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import math
 from pathlib import Path
 
 from keras_sknet.data import batches, evaluation_batches, evaluation_transform, naming_corrupt_files
@@ -14,7 +15,7 @@ from keras_sknet.training.loop import Loop
 from keras_sknet.training.progress import ProgressBar
 from keras_sknet.training.state import checkpoint_folder
 from keras_sknet.training.strategy import strategy_scope
-from keras_sknet.validation import whole_number
+from keras_sknet.validation import require, whole_number
 
 MODEL = "model.keras"
 CHECKPOINTS = "checkpoints"
@@ -53,7 +54,9 @@ def fit(
         seed: Integer, 0 or more, of order and augmentation. Defaults to `0`.
         settings: Dictionary of what else makes the training, which JSON can hold. A checkpoint of other
             settings is refused. Defaults to `None`.
-        callbacks: Sequence of `keras.callbacks.Callback`, of each process. Defaults to none.
+        callbacks: Sequence of `keras.callbacks.Callback`, of each process. One that sets
+            `model.stop_training`, as `EarlyStopping` does, ends the training until `fit` is called again.
+            Defaults to none.
         checkpoint_seconds: Float, how often to write a checkpoint within an epoch. Defaults to `300`.
         verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch; of several
             processes the first one does. Defaults to `True`.
@@ -64,7 +67,7 @@ def fit(
 
     Raises:
         ValueError: for an argument that cannot work, checkpoints of another training in the folder, or an
-            image that cannot be read.
+            image that cannot be read or is smaller than what the recipe cuts out of it.
         RuntimeError: if the loss stops being finite, or another process is lost. The best model until then
             is kept.
         OSError: if a file cannot be written. The last checkpoint is kept.
@@ -91,6 +94,7 @@ def fit(
     this = this_process()
     this.part(recipe.step_size)
     classes = len(source.class_names)
+    _require_same_classes(source, validation, model)
     size = input_size(model)
     _remember_crop(model, recipe.crop_fraction)
     with strategy_scope(model, recipe.step_size):
@@ -99,7 +103,8 @@ def fit(
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(GentleInterrupt())
         stack.enter_context(naming_lost_processes())
-        stack.enter_context(naming_corrupt_files(source, validation))
+        stack.enter_context(naming_corrupt_files(validation))
+        stack.enter_context(naming_corrupt_files(source, size=recipe.smallest(size)))
         if this.is_first:
             stack.enter_context(checkpoint_folder(output / CHECKPOINTS))
         loop = Loop(
@@ -116,6 +121,7 @@ def fit(
                 "images": len(source),
                 "class_names": source.class_names,
                 "parameters": model.count_params(),
+                "trainable": sum(math.prod(weight.shape) for weight in model.trainable_weights),
                 "seed": seed,
                 **(settings or {}),
             },
@@ -123,7 +129,8 @@ def fit(
             interrupt,
         )
         for complaint in loop.restore():
-            print(f"{complaint}: the one before is taken")
+            what_follows = "the one before is taken" if loop.progress.step else "training starts anew"
+            print(f"{complaint}: {what_follows}")
         if loop.progress.pending is not None:
             loop.finish_epoch(loop.progress.pending)
         log = Log(output / LOGS)
@@ -158,8 +165,28 @@ def fit(
                 shuffle=False,
                 verbose=0,
             )
+            if model.stop_training:
+                break
         this.wait()  # for what the first one writes
     return loop.progress.history, loop.progress.best_epoch
+
+
+def _require_same_classes(source, validation, model):
+    names = getattr(validation, "class_names", source.class_names)
+    require(
+        list(names) == list(source.class_names),
+        "validation",
+        "a source of the same classes in the same order",
+        class_names=names,
+        trained_class_names=source.class_names,
+    )
+    require(
+        model.output_shape[-1] == len(names),
+        "model",
+        "one with an output for each class of `source`",
+        output_shape=model.output_shape,
+        class_names=names,
+    )
 
 
 def _validation_batches(source, batch_size, transform, this):

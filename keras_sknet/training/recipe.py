@@ -28,8 +28,8 @@ class Recipe:
         learning_rate: Float, the highest of the schedule.
         momentum: Float. Defaults to `0.9`.
         warmup: Float, the share of all steps in which the learning rate rises from 0. Defaults to `0.1`.
-        milestones: Epochs after which the learning rate falls to a tenth. Without any, the default, it
-            falls to 0 in one cosine cycle.
+        milestones: Epochs, also parts of them, after which the learning rate falls to a tenth. Without any,
+            the default, it falls to 0 in one cosine cycle.
         label_smoothing: Float. Defaults to `0.1`.
         weight_decay: Float, `l2` of `SGD`. Defaults to `0.0`.
         average: Float below 1, momentum of a moving average of the weights, which is then what is validated
@@ -117,9 +117,9 @@ class Recipe:
 
     def with_epochs(self, epochs):
         """Returns the recipe for another length, its milestones in proportion."""
-        milestones = {round(milestone * epochs / self.epochs) for milestone in self.milestones}
-        kept = tuple(sorted(milestone for milestone in milestones if 0 < milestone < epochs))
-        return dataclasses.replace(self, epochs=positive_integer("epochs", epochs), milestones=kept)
+        positive_integer("epochs", epochs)
+        milestones = tuple(milestone * epochs / self.epochs for milestone in self.milestones)
+        return dataclasses.replace(self, epochs=epochs, milestones=milestones)
 
     @property
     def step_size(self):
@@ -141,12 +141,20 @@ class Recipe:
         """Returns the learning rate as a schedule over steps."""
         steps = self.steps(images)
         warmup = round(self.warmup * self.epochs * steps)
-        milestones = [epoch * steps for epoch in self.milestones]
+        milestones = [round(epoch * steps) for epoch in self.milestones]
         return Schedule(self.learning_rate, self.epochs * steps, warmup, milestones)
 
     def transform(self, size):
         """Returns the transform of training images, for a height and width; `None` without a crop."""
         return CROPS[self.crop](size, self.crop_scale)
+
+    def smallest(self, size):
+        """Returns the height and width that training images must have at least; `None` if any will do.
+
+        Args:
+            size: Integer or pair of them, the height and width of the network's images.
+        """
+        return None if self.crop == "resized" else size
 
     def compile(self, model, images):
         """Compiles a model for one-hot labels, to be trained on so many images an epoch.
@@ -160,7 +168,8 @@ class Recipe:
             momentum=self.momentum,
             l2=self.weight_decay,
             use_ema=self.average is not None,
-            ema_momentum=self.average or 0.0,
+            # Keras averages after each part of a batch.
+            ema_momentum=(self.average or 0.0) ** (1 / self.accumulation),
             gradient_accumulation_steps=self.accumulation if self.accumulation > 1 else None,
         )
         softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax

@@ -34,7 +34,7 @@ def checkpoint_folder(folder):
 
 
 def save_state(folder, step, arrays, document):
-    """Writes a checkpoint, whole or not at all, and deletes all but the last two.
+    """Writes a checkpoint, whole or not at all, and deletes all but this one and the last before it.
 
     Args:
         folder: `Path`, made if it is missing.
@@ -60,8 +60,11 @@ def save_state(folder, step, arrays, document):
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
-    for old in _paths(folder)[KEPT:]:
-        old.unlink()
+    # Those of later steps were passed over as damaged, or the training would not be here.
+    paths = _paths(folder)
+    place = paths.index(path)
+    for other in paths[:place] + paths[place + KEPT :]:
+        other.unlink()
 
 
 def load_state(folder):

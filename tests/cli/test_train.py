@@ -14,6 +14,8 @@ from commands import error_of
 from keras_sknet.cli import main
 from keras_sknet.cli.results import remove_results
 from keras_sknet.data import Digits, digits
+from keras_sknet.export import export_tflite
+from keras_sknet.export.verify import VerificationError
 from keras_sknet.training.state import save_state
 from train_runs import CATS, COMMAND, EVALUATION, EXPORTS, FEW, FILES, LOGS, launch, write_images
 
@@ -163,6 +165,37 @@ def test_another_command_does_not_go_on(few_digits, tmp_path, capsys):
     assert "`output` must be the folder of a training with the same settings" in err
     assert "epochs=2" in err and "epochs_there=9" in err
     assert [path.name for path in output.iterdir()] == ["checkpoints"]
+
+
+def test_what_fails_behind_the_training_is_told_and_not_in_vain(tmp_path, capsys, monkeypatch):
+    for split in ("train", "val", "test"):
+        write_images(tmp_path / "pets", CATS, split)
+    broken = tmp_path / "pets" / "test" / "dog" / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+
+    def export(*arguments, **options):
+        raise VerificationError("it differs")
+
+    monkeypatch.setattr(
+        "keras_sknet.cli.results.EXPORTS", {"x.bin": (export, {}), "model.tflite": (export_tflite, {})}
+    )
+    output = tmp_path / "run"
+    # This recipe resizes, so that images of 40 pixels are large enough.
+    command = ["train", "--data", f"folder:{tmp_path / 'pets'}", "--size", "48", "--model", "SKNetSmall"]
+    command += ["--recipe", "imagenet", "--epochs", "1", "--batch-size", "8", "--output", str(output)]
+    code, err = error_of(capsys, *command)
+    assert code == 2 and f"file={str(broken)!r}, which is cut off or damaged. The model is kept" in err
+    assert err.count("\n") == 1 and (output / "checkpoints").is_dir()
+    weights = keras.models.load_model(output / "model.keras").get_weights()
+    code, err = error_of(capsys, *command, "--skip-corrupt")
+    assert code == 2 and err.endswith("keras-sknet: error: Not written: x.bin (it differs)\n")
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert list(metrics["exports"]) == ["model.tflite"] and metrics["skipped"] == 1
+    assert (output / "model.tflite").exists() and not (output / "checkpoints").exists()
+    for one, other in zip(
+        weights, keras.models.load_model(output / "model.keras").get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_it_trains_on_a_folder(tmp_path, capsys):

@@ -20,6 +20,7 @@ from train_runs import CATS, FILES, ROOT, write_images
         ([("cat", 40)] * 9, "folder:{}", "two classes or more"),
         (CATS, "folder:{} --size 64", "`size` must be no more than the images' height and width"),
         (CATS, "folder:{} --batch-size 9", "`batch_size` must be no more than the images to train on"),
+        (CATS, "folder:{} --recipe digits", "argument --recipe: digits is for --data digits"),
         ([], "folder:{}-none", "folder"),
         ([], "digit", "did you mean 'digits'"),
         ([], "tfds:cifar11", "cifar10"),

@@ -142,6 +142,51 @@ def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path, capsys):
     assert_equal(whole, resumed)
 
 
+class Stopper(keras.callbacks.Callback):
+    """Stops at the end of the epoch of this number, counted from 0."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == self.epoch
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, dataclasses.replace(RECIPE, average=0.9)], ids=["own", "average"])
+def test_a_callback_stops_it_and_another_call_goes_on(tmp_path, recipe):
+    stopped, history, _ = train(tmp_path / "run", recipe=recipe, callbacks=[Stopper(1)])
+    assert [logs["epoch"] for logs in history] == [1, 2]
+    resumed, whole, _ = train(tmp_path / "run", recipe=recipe)
+    assert whole[:2] == history and len(whole) == 3
+    straight, *_ = train(tmp_path / "straight", recipe=recipe)
+    assert_equal(straight, resumed)
+
+
+def test_where_every_checkpoint_is_damaged_it_starts_anew(finished, tmp_path, capsys):
+    _, whole, *_ = finished
+    folder = tmp_path / "run" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "step-0000000009.state").write_bytes(b"damaged")
+    again, *_ = train(tmp_path / "run")
+    assert "it does not begin as a checkpoint does): training starts anew" in capsys.readouterr().out
+    assert_equal(whole, again)
+
+
+def test_other_classes_than_the_models_or_the_sources_are_refused(tmp_path):
+    class Others(Digits):
+        class_names = Digits.class_names[::-1]
+
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ValueError, match="`validation` must be a source of the same classes in the same"):
+        fit(tiny(), Digits("train"), Others("validation"), RECIPE, tmp_path / "run")
+    with pytest.raises(
+        ValueError, match=r"`model` must be one with an output for .* output_shape=\(None, 7\)"
+    ):
+        fit(tiny(classes=7), Digits("train"), Digits("validation"), RECIPE, tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == []
+
+
 def test_a_finished_training_is_not_trained_again(finished):
     folder, model, *result = finished
     again, *same = train(folder, callbacks=[Killer(1)])
@@ -157,6 +202,14 @@ def test_another_training_is_not_resumed(tmp_path):
         train(tmp_path / "run", recipe=longer)
     with pytest.raises(ValueError, match="network='b', network_there=None"):
         train(tmp_path / "run", settings={"network": "b"})
+
+    def frozen():
+        model = tiny()
+        model.get_layer("stem").trainable = False
+        return model
+
+    with pytest.raises(ValueError, match="`output` must be .* Received: .*trainable="):
+        train(tmp_path / "run", make=frozen)
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):

@@ -27,6 +27,15 @@ def test_milestones_divide_by_ten():
     np.testing.assert_allclose(rates(warm, (0, 50, 100, 300)), [0, 0.05, 0.1, 1e-2], atol=1e-7)
 
 
+@pytest.mark.parametrize("epochs, milestones", [(50, (15, 30, 45)), (10, (3, 6, 9)), (1, (0.3, 0.6, 0.9))])
+def test_milestones_keep_their_share_of_the_epochs(epochs, milestones):
+    recipe = Recipe(epochs=100, batch_size=8, learning_rate=0.1, warmup=0, milestones=(30, 60, 90))
+    recipe = recipe.with_epochs(epochs)
+    assert recipe.milestones == pytest.approx(milestones)
+    found = rates(recipe.schedule(80), (0, 3 * epochs - 1, 3 * epochs, 9 * epochs, 10 * epochs - 1))
+    np.testing.assert_allclose(found, [0.1, 0.1, 1e-2, 1e-4, 1e-4], rtol=1e-5)
+
+
 def test_a_schedule_survives_saving():
     schedule = Schedule(0.3, 100, 5, (40, 80))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
@@ -44,7 +53,8 @@ def test_compiles_what_it_says():
     recipe = Recipe(10, 8, 0.4, weight_decay=1e-4, average=0.99, accumulation=2)
     recipe.compile(model, images=87)
     optimizer = model.optimizer
-    assert (optimizer.momentum, optimizer.l2, optimizer.ema_momentum) == (0.9, 1e-4, 0.99)
+    # Keras averages twice an update: that makes 0.99.
+    assert (optimizer.momentum, optimizer.l2, optimizer.ema_momentum) == (0.9, 1e-4, 0.99**0.5)
     assert optimizer.use_ema and optimizer.gradient_accumulation_steps == 2
     assert recipe.steps(87) == 21 and recipe.step_size == 4
     assert model.loss.label_smoothing == 0.1 and not model.loss.from_logits
@@ -85,3 +95,23 @@ def test_mistakes_are_named(options, text):
 def test_more_images_a_batch_than_there_are():
     with pytest.raises(ValueError, match="`batch_size` must be no more than .* batch_size=8, images=7"):
         RECIPE.steps(7)
+
+
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_the_average_moves_with_each_update(accumulation):
+    layer = keras.layers.Dense(2, use_bias=False, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((1,)), layer, keras.layers.Softmax()])
+    Recipe(9, 4, 1.0, average=0.9, accumulation=accumulation).compile(model, images=4)
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    for value in (1.0, 2.0):  # at the first of which the average starts
+        layer.kernel.assign([[value, value]])
+        for _ in range(accumulation):
+            optimizer.apply([np.zeros((1, 2), "float32")])
+    (average,) = [v.numpy() for v in optimizer.variables if v.name.endswith("_average")]
+    np.testing.assert_allclose(average, 0.9 * 1 + 0.1 * 2, rtol=1e-6)
+
+
+def test_what_images_must_measure_depends_on_the_crop():
+    assert RECIPE.smallest(32) == dataclasses.replace(RECIPE, crop="padded").smallest(32) == 32
+    assert dataclasses.replace(RECIPE, crop="resized").smallest((32, 48)) is None

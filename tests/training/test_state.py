@@ -32,6 +32,18 @@ def test_keeps_the_last_two(tmp_path):
     assert written(tmp_path, 12) == ["step-0000000011.state", "step-0000000012.state"]
 
 
+def test_a_checkpoint_is_kept_though_later_ones_are_damaged(tmp_path):
+    written(tmp_path, 20, 30)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"damaged")
+    assert written(tmp_path, 5) == ["step-0000000005.state"]
+    assert written(tmp_path, 6, 7) == ["step-0000000006.state", "step-0000000007.state"]
+    (tmp_path / "step-0000000007.state").write_bytes(b"damaged")
+    assert load_state(tmp_path)[0][1]["step"] == 6
+    # It is written again, when the training is there again.
+    assert written(tmp_path, 7) == ["step-0000000006.state", "step-0000000007.state"]
+
+
 def test_every_flipped_bit_and_every_cut_is_found(tmp_path):
     written(tmp_path, 1, 2)
     path = tmp_path / "step-0000000002.state"
