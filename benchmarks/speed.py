@@ -50,6 +50,10 @@ def arguments():
 
 def main():
     parser, options = arguments()
+    if not options.output.absolute().parent.is_dir():
+        parser.error(f"--output: {options.output} is in no folder that exists")
+    if options.rounds < 1:
+        parser.error(f"--rounds: must be 1 or more, not {options.rounds}")
     with tempfile.TemporaryDirectory() as files:
         try:
             only = [pattern for pattern in options.only or () if pattern != "startup"]
@@ -112,7 +116,12 @@ def measure(members, pythons, options, others):
                 say(f"{row.id}: left out: {error}")
         for number in range(options.rounds):
             for row, worker, runs in list(workers.values())[:: -1 if number % 2 else 1]:
-                take_turn(worker, row, runs, measured[row.id], others)
+                try:
+                    take_turn(worker, row, runs, measured[row.id], others)
+                except WorkerError as error:
+                    del workers[row.id]
+                    measured[row.id] = {"note": str(error)}
+                    say(f"{row.id}: left out: {error}")
             medians = {name: statistics.median(measured[name]["seconds"]) * 1e3 for name in workers}
             text = ", ".join(f"{name} {median:,.1f}" for name, median in medians.items())
             say(f"round {number + 1}/{options.rounds}, medians in ms: {text}")

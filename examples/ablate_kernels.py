@@ -96,6 +96,9 @@ def main():
     chosen = arguments.settings or list(settings)
     if unknown := set(chosen) - set(settings):
         parser.error(f"--settings: no {sorted(unknown)}; there are {list(settings)}")
+    for name in ("ablation.csv", "ablation.png"):
+        if (arguments.output / name).exists():
+            parser.error(f"argument --output: {arguments.output / name} exists: name another folder")
     recipe = dataclasses.replace(DIGITS, epochs=arguments.epochs)
 
     results, rows = {}, []

@@ -24,6 +24,12 @@ if keras.backend.backend() == "tensorflow":
     )
 
 
+def pytest_collection_finish():
+    # What is imported by now stays: collecting garbage, as each export to LiteRT does, need not look at it.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def keras_state(request):
     """Every test starts from one seed and leaves names, dtype policy and floatx as it found them."""

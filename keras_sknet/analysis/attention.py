@@ -30,9 +30,9 @@ def attention_scores(model, images, batch_size=32):
 
     Returns:
         Dictionary `{"sk_2_1": array (N, M, C), …}` in the order of the network: for each image the
-        weights of the M branches, in the order of the unit's `branches`, for each of C channels. They sum
-        to 1 over the branches. Units are named by their layers; a name that occurs again, as of a unit that
-        is called twice, gets `_1`, … .
+        float32 weights of the M branches, in the order of the unit's `branches`, for each of C channels. They
+        sum to 1 over the branches. Units are named by their layers; a name that occurs again, as of a unit
+        that is called twice, gets `_1`, … .
 
     Raises:
         ValueError: if the model has no SK unit that selects, or cannot take the images.
@@ -168,6 +168,6 @@ class _AttentionScores(keras.Model):
     def call(self, inputs):
         with record_attention() as scores:
             self.model(inputs, training=False)
-        if self.mean:
-            return {unit: ops.mean(ops.cast(a, "float32"), axis=-1) for unit, a in scores.items()}
-        return scores
+        # NumPy would add up half precision in half precision.
+        scores = {unit: ops.cast(a, "float32") for unit, a in scores.items()}
+        return {unit: ops.mean(a, axis=-1) for unit, a in scores.items()} if self.mean else scores

@@ -17,7 +17,8 @@ def attention_by_scale(scores, title=None):
 
     Args:
         scores: `{scale: attention_scores(model, images at that scale)}`, the scales ascending, two or
-            more. Row `i` shows the same object at every scale.
+            more. Row `i` shows the same object at every scale. The last branch counts as the largest kernel:
+            branches must ascend, as those of the networks here do (`scale_response` takes any order).
         title: String, or `None` (default).
 
     Returns:
@@ -53,7 +54,7 @@ def attention_by_scale(scores, title=None):
         axis.remove()
     for number, (axis, (unit, response)) in enumerate(zip(axes, responses.items(), strict=False)):
         mean, band = _mean_and_band(response)
-        axis.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
+        axis.axhline(1 / scores[scales[0]][unit].shape[1], color=MUTED, linewidth=0.8, linestyle=":")
         axis.fill_between(scales, mean - band, mean + band, color=LINE, alpha=0.25, linewidth=0)
         axis.plot(scales, mean, color=LINE, marker="o", markersize=4)
         change, spread = _mean_and_band(response[:, -1:] - response[:, :1])
@@ -75,7 +76,7 @@ def attention_by_scale(scores, title=None):
 
 
 def unit_responses(scores):
-    """Reduces scores to `{unit: array (images, scales)}`: the largest kernel's, mean over channels."""
+    """Reduces scores to `{unit: array (images, scales)}`: the last branch's, mean over channels."""
     require(
         isinstance(scores, dict) and len(scores) > 1 and list(scores) == sorted(scores),
         "scores",
@@ -89,7 +90,6 @@ def unit_responses(scores):
         "of the same units and images at every scale",
         scores=shapes,
     )
-    # Branches come in the order of their kernels, the largest last.
     return {
         unit: np.stack([np.mean(by_unit[unit][:, -1], axis=-1) for by_unit in scores.values()], axis=-1)
         for unit in shapes[0]

@@ -42,7 +42,9 @@ def image_batches(model, images, batch_size):
 
 def _batches(model, images, batch_size):
     inputs = len(getattr(model, "inputs", None) or ())
-    pair = isinstance(images, tuple) and len(images) == 2 and inputs == 1
+    pair = isinstance(images, tuple) and len(images) == 2 and inputs < 2
+    # A subclassed model does not tell how many inputs it takes; labels have one dimension.
+    pair = pair and (inputs == 1 or np.ndim(images[1]) == 1)
     if is_source(images):
         yield from _unpadded(_source_batches(model, images, batch_size))
     elif hasattr(images, "shape") or pair or (isinstance(images, (tuple, list)) and inputs != 1):

@@ -16,6 +16,7 @@ from keras_sknet.analysis.style import INK, MUTED
 from keras_sknet.data.faults import describe
 from keras_sknet.extras import import_extra
 from keras_sknet.layers import record_attention
+from keras_sknet.validation import require
 
 EXAMPLES = 3
 TEMPLATE = "report.html.jinja"
@@ -61,6 +62,7 @@ def write_report(folder, model, source, *, scales=SCALES, units=None, facts=None
         import_extra(module)  # now rather than when the images are through
     known = _unit_names(model, source)
     units = default_units(known) if units is None else named("units", units, known)
+    require(units, "units", "one unit or more", units=units)
     response = scale_response(model, source, scales)
     response.write_csv(folder / "units.csv")
     response.write_csv(folder / "classes.csv", by_class=True)

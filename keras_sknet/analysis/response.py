@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_sknet.analysis.attention import named
 from keras_sknet.analysis.statistics import paired_bootstrap
+from keras_sknet.files import appearing_whole
 from keras_sknet.validation import require
 
 
@@ -147,7 +148,11 @@ class ScaleResponse:
         ]
 
     def write_csv(self, path, units=None, by_class=False):
-        """Writes `rows` to a new file of comma-separated values, in UTF-8 with a header."""
+        """Writes `rows` to a new file of comma-separated values, in UTF-8 with a header.
+
+        Raises:
+            ValueError: if `path` exists.
+        """
         write_rows(path, ScaleRow._fields, self.rows(units, by_class))
 
     def _name(self, label):
@@ -171,8 +176,8 @@ class ScaleResponse:
 
 
 def write_rows(path, header, rows):
-    """Writes rows to a file of comma-separated values."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    """Writes rows to a new file of comma-separated values."""
+    with appearing_whole(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -118,6 +118,28 @@ def test_takes_labelled_images_in_any_form(given, network):
         np.testing.assert_allclose(found, a, atol=1e-5)
 
 
+def test_a_subclassed_model_takes_images_with_labels(network):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def call(self, images):
+            return self.network(images)
+
+    model = Subclassed()
+    model.build((None, *IMAGES.shape[1:]))
+    ((scores, labels),) = attention_batches(model, (IMAGES, np.arange(5)))
+    np.testing.assert_array_equal(labels, np.arange(5))
+    for name, a in attention_scores(network, IMAGES).items():
+        np.testing.assert_allclose(scores[name], a, atol=1e-5)
+
+
+def test_scores_are_float32_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    assert {a.dtype.name for a in attention_scores(tiny(), IMAGES).values()} == {"float32"}
+
+
 def test_takes_sources_and_prepares_their_images_as_for_evaluation(network):
     digits = Subset(Digits("test"), range(5))
     pixels = np.stack([digits.source.render(index) for index in range(5)])

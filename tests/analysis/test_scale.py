@@ -116,6 +116,8 @@ def test_the_csv_has_the_same_numbers(response, tmp_path):
     assert len(read) == len(rows) == 4 * 3 * 3
     for found, row in zip(read, rows, strict=True):
         assert found == {name: str(value) for name, value in row._asdict().items()}
+    with pytest.raises(ValueError, match="`path` must be new: nothing is overwritten"):
+        response.write_csv(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize("labelled", [True, False])
