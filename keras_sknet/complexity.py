@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 from typing import NamedTuple
 
 import keras
@@ -10,6 +11,9 @@ from keras_sknet.layers import SelectiveKernel
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import is_positive_integer, require
+
+# Layers count themselves while a model is called: one model after the other.
+_COUNTING = threading.Lock()
 
 
 class Complexity(NamedTuple):
@@ -46,10 +50,10 @@ def complexity(model, input_shape=None):
 
     The model is called symbolically, at `input_shape`, and each convolution, dense layer, batch
     normalization and SK unit that is called counts itself by the shapes it meets. Calls count, not layers:
-    a layer that is called twice counts twice. Works for any `keras.Model`, also with layers inside layers.
+    a layer that is called twice counts twice. Works for any functional model, also with layers inside layers.
 
     Args:
-        model: Built `keras.Model` of one input.
+        model: Functional or built sequential `keras.Model` of one input.
         input_shape: `(height, width, channels)` where the model leaves them open. Defaults to the
             model's own.
 
@@ -74,6 +78,7 @@ def complexity(model, input_shape=None):
     totals = {"dense": 0, "select": 0, "batch_norm": 0}
     uncounted = []
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_COUNTING)
         for layer in flatten_layers(model):
             rule = _rule(layer)
             if rule is not None:
@@ -109,7 +114,7 @@ def _input_shape(model, input_shape):
     require(
         isinstance(model, keras.Model) and inputs and len(inputs) == 1,
         "model",
-        "a built keras.Model of one input",
+        "a functional keras.Model, or a built Sequential one, of one input",
         model=type(model).__name__,
     )
     own = tuple(inputs[0].shape[1:])

@@ -170,8 +170,14 @@ MODEL_MISTAKES = {
     ],
     "replace_classifier": [
         (lambda: sk.replace_classifier("net", 5), "`model` must be a functional… one…model='str'"),
-        (lambda: sk.replace_classifier(net(), "ab" * 2), "`class_names` must be…different names"),
-        (lambda: sk.replace_classifier(net(), 0), "`units` must be a positive integer. Received: units=0"),
+        (lambda: sk.replace_classifier(net(), ["a", "b"] * 2), "`class_names` must be…different names"),
+        *(
+            (
+                lambda names=names: sk.replace_classifier(net(), names),
+                "`class_names` must be names, one a class",
+            )
+            for names in ("ab", (), 0, None, 2.0)
+        ),
     ],
     "scale_response": [
         (lambda: sk.scale_response("net", X), "`model` must be a keras.Model. …model='str'"),
@@ -198,9 +204,15 @@ MODEL_MISTAKES = {
         ),
     ],
     "complexity": [
-        (lambda: sk.complexity(keras.Sequential()), "`model` must be a built… model='Sequential'"),
-        (lambda: sk.complexity(Subclass()), "`model` must be a built keras.Model of one input"),
-        (lambda: sk.complexity(foreign(2)), "`model` must be a built keras.Model of one input"),
+        (lambda: sk.complexity(keras.Sequential()), "`model` must be a functional… model='Sequential'"),
+        (
+            lambda: sk.complexity(Subclass()),
+            "`model` must be a functional keras.Model",
+        ),
+        (
+            lambda: sk.complexity(foreign(2)),
+            "`model` must be a functional keras.Model",
+        ),
         (
             lambda: sk.complexity(net(input_shape=(None, None, 3))),
             "`input_shape` must be positive integers that complete the model's own… input_shape=None",

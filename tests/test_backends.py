@@ -80,6 +80,11 @@ for old, new, weight in zip(before, model.get_weights(), model.weights, strict=T
     changed[frozen].add(not np.array_equal(old, new))
 assert changed == {True: {False}, False: {True}}, changed
 
+mixed = keras_sknet.in_precision(model, "mixed_bfloat16")
+mixed.compile("sgd", "sparse_categorical_crossentropy")
+mixed.fit(x, np.arange(len(x)) % 5, batch_size=len(x), verbose=0)
+assert np.isfinite(model.predict(x, verbose=0)).all()  # whose arrays the other one must not have given away
+
 for file in ("own.keras", "own.weights.h5"):
     model.save(folder / file) if file.endswith(".keras") else model.save_weights(folder / file)
     twin = tiny(weights=folder / file)

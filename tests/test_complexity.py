@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import pytest
 
@@ -166,6 +168,13 @@ def test_leaves_the_model_as_it_was():
     complexity(model)
     assert all("call" not in vars(layer) for layer in model.layers)
     assert model.get_config() == config
+
+
+def test_threads_count_one_after_the_other():
+    model = tiny()
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(complexity, [model] * 4))
+    assert found == {complexity(model)}
 
 
 def test_counts_inside_nested_models_and_at_several_sizes():

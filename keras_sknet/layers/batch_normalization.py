@@ -129,7 +129,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return
         self._warned = True
         warnings.warn(
-            f"Layer '{self.name}' was trained on one value per channel: its output is then beta whatever the "
+            f"Layer '{self.path}' was trained on one value per channel: its output is then beta whatever the "
             "input, and it passes no gradient. Train with a batch size of at least 2, or freeze the layer "
             "(`trainable = False`).",
             stacklevel=2,

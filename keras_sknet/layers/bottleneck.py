@@ -291,6 +291,7 @@ class SKBottleneck(Bottleneck):
         inputs = ops.convert_to_tensor(inputs)
         if not self.built:
             self.build(inputs.shape)
+        inputs = ops.cast(inputs, self.compute_dtype)
         return self.spatial.attention(inputs if self.reduce is None else self.reduce(inputs, training=False))
 
     def get_config(self):

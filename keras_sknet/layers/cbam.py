@@ -7,6 +7,7 @@ from keras_sknet.layers.bottleneck import ResNeXtBottleneck
 from keras_sknet.layers.conv_norm_act import ConvNormAct
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.gates import channel_layers
+from keras_sknet.ops.pooling import largest
 from keras_sknet.validation import image_shape, positive_integer
 
 
@@ -55,10 +56,10 @@ class CBAM(Foldable):
 
     def call(self, inputs, training=None):
         self._image_shape(inputs.shape)
-        pooled = (ops.mean(inputs, axis=(1, 2)), ops.max(inputs, axis=(1, 2)))
+        pooled = (ops.mean(inputs, axis=(1, 2)), largest(inputs, axis=(1, 2)))
         mean, maximum = (self.excite(self.squeeze(x)) for x in pooled)
         x = inputs * ops.expand_dims(ops.sigmoid(mean + maximum), (1, 2))
-        seen = ops.concatenate([ops.max(x, -1, keepdims=True), ops.mean(x, -1, keepdims=True)], axis=-1)
+        seen = ops.concatenate([largest(x, -1, keepdims=True), ops.mean(x, -1, keepdims=True)], axis=-1)
         return x * self.position_gate(seen, training=training)
 
     def compute_output_shape(self, input_shape):

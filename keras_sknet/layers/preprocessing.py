@@ -51,7 +51,8 @@ class ImageNormalization(keras.layers.Layer):
         interpolation="bicubic",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Pixels that mixed precision had rounded already would be rounded twice.
+        super().__init__(**{"autocast": False, **kwargs})
         self.mean, self.std = _numbers("mean", mean), _numbers("std", std)
         require(
             len(self.std) == len(self.mean) and min(self.std) > 0,

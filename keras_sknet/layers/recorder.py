@@ -12,7 +12,9 @@ def record_attention():
 
     Yields:
         A dictionary that fills with the units' names and tensors `(N, M, C)`, in the order of the calls.
-        A name that comes again gets `_1`, `_2`, … appended.
+        A name that comes again gets `_1`, `_2`, … appended. Compiled functions such as `model.predict` call
+        their layers only while they are traced, with symbolic tensors: for them there is
+        `keras_sknet.attention_scores`.
 
     Example:
 

@@ -169,7 +169,8 @@ class SelectiveKernel(Foldable):
     def fuse(self, features, training=False):
         """Returns z, `(N, d)`: what all branches together see, squeezed."""
         # Pooling is linear, so the sum U itself is never made.
-        s = functools.reduce(ops.add, [ops.mean(u, axis=(1, 2)) for u in features])
+        # Not `ops.add`, which takes no images for a bias.
+        s = functools.reduce(operator.add, [ops.mean(u, axis=(1, 2)) for u in features])
         z = self.squeeze(s)
         if not self.folded:
             z = self.norm(z, training=training)

@@ -1,9 +1,11 @@
 """A new head for a network that was trained on other classes."""
 
 import keras
+import numpy as np
 
 from keras_sknet.layers import Classifier
-from keras_sknet.validation import require
+from keras_sknet.ops._private import graph_nodes
+from keras_sknet.validation import is_positive_integer, require
 
 
 def replace_classifier(model, class_names, activation="softmax"):
@@ -40,11 +42,18 @@ def replace_classifier(model, class_names, activation="softmax"):
         model=type(model).__name__,
         output_shape=getattr(model, "output_shape", None),
     )
-    layer = model.layers[-1]
-    if isinstance(layer, keras.layers.Dense) and output is layer.output:
-        output = layer.input
+    named = np.iterable(class_names) and not isinstance(class_names, str)
+    require(
+        len(class_names) > 0 if named else is_positive_integer(class_names),
+        "class_names",
+        "names, one a class, or how many classes there are",
+        class_names=class_names,
+    )
+    (last,) = (node for node in graph_nodes(model) if any(x is output for x in node.outputs))
+    if isinstance(last.operation, keras.layers.Dense):
+        output = last.input_tensors[0]
     elif len(output.shape) == 4:
         output = keras.layers.GlobalAveragePooling2D("channels_last", name="avg_pool")(output)
-    names = None if isinstance(class_names, int) else tuple(class_names)
-    head = Classifier(len(names) if names else class_names, activation, names, name="predictions")
+    classes, names = (len(class_names), tuple(class_names)) if named else (int(class_names), None)
+    head = Classifier(classes, activation, names, name="predictions")
     return keras.Model(model.inputs, head(output), name=model.name)

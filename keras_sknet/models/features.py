@@ -50,7 +50,8 @@ def freeze_stages(model, through):
     """Freezes the first stages of a network, and only these: later ones become trainable.
 
     Frozen layers neither train nor update moving statistics; their batch normalization runs in inference
-    mode. The head is left as it is. Compile the model afterwards.
+    mode. The head is left as it is. Compile the model afterwards. Files keep which blocks are frozen, not which
+    layers inside a block, where somebody froze some of them.
 
     Args:
         model: `keras.Model` with this package's network in it, nested or not.
@@ -75,11 +76,28 @@ def freeze_stages(model, through):
     choices = (None, "stem", *stages)
     require(through in choices, "through", f"one of {choices}", through=through)
     last = {None: 0, "stem": FIRST_STAGE - 1}.get(through, through)
+    _thaw_models(layers)
     for layer in layers:
         if isinstance(layer, (ImageNormalization, Stem)):
             layer.trainable = last < FIRST_STAGE - 1
         elif _stage(layer):
             layer.trainable = _stage(layer) > last
+
+
+def _thaw_models(layers):
+    """Makes models trainable that have stages and were frozen as a whole, but none of their layers."""
+    frozen = [
+        layer
+        for layer in layers
+        if isinstance(layer, keras.Model) and not layer.trainable and any(map(_stage, flatten_layers(layer)))
+    ]
+    others = [(layer, layer.trainable) for layer in layers if layer not in frozen]
+    for model in frozen:
+        model.trainable = True
+    if frozen:
+        # Outer ones come first, which hand their state down.
+        for layer, trainable in others:
+            layer.trainable = trainable
 
 
 def _stage(layer):

@@ -1,6 +1,6 @@
 """The precision that a model computes in."""
 
-from keras_sknet.models.rebuild import rebuild_layer, rebuild_model
+from keras_sknet.models.rebuild import is_graph, rebuild_layer, rebuild_model
 from keras_sknet.validation import one_of
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -30,9 +30,10 @@ def in_precision(model, policy):
     ```
     """
     one_of("policy", policy, POLICIES)
-    configs = [layer.get_config() for layer in model.layers]
-    if policy == "float32" and configs == [_with_policy(config, policy) for config in configs]:
-        return model
+    if policy == "float32" and is_graph(model):
+        configs = [layer.get_config() for layer in model.layers]
+        if configs == [_with_policy(config, policy) for config in configs]:
+            return model
     return rebuild_model(model, lambda layer: rebuild_layer(layer, _with_policy(layer.get_config(), policy)))
 
 

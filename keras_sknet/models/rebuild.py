@@ -3,6 +3,7 @@
 import contextlib
 
 import keras
+import numpy as np
 
 from keras_sknet.ops._private import flatten_layers, graph_nodes
 from keras_sknet.validation import require
@@ -19,7 +20,12 @@ def copy_own_weights(layer, new):
     """Gives `new` the weights that `layer` has outside the layers in it."""
     weights = {}
     layer.save_own_variables(weights)
-    new.load_own_variables(weights)
+    # JAX would share an array, which it gives away when one of the two is trained.
+    copies = {
+        name: np.array(keras.ops.convert_to_numpy(value)) if isinstance(value, keras.Variable) else value
+        for name, value in weights.items()
+    }
+    new.load_own_variables(copies)
 
 
 def rebuild_model(model, rebuild, layers_inside=flatten_layers, copy_own=copy_own_weights):

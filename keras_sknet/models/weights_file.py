@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_sknet.layers import Classifier
 from keras_sknet.models.keras_file import check_keras_file
+from keras_sknet.ops._private import graph_nodes
 from keras_sknet.validation import require
 from keras_sknet.weights.checkpoint import Settings
 
@@ -46,7 +47,9 @@ def load_weights_file(model, path, include_top=True):
         (classes,) = shapes.get(BIAS, (None,))
         passed_over = bool(classifiers and classes and classes != classifiers[0].units)
         if passed_over:
-            model = keras.Model(model.inputs, classifiers[0].input, name=model.name)
+            # A model that starts in the midst of another has calls of its own.
+            (call,) = (node for node in graph_nodes(model) if node.operation is classifiers[0])
+            model = keras.Model(model.inputs, call.input_tensors[0], name=model.name)
         model.load_weights(path)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise all kinds
         reason = textwrap.shorten(str(error), 300, placeholder=" …")

@@ -1,5 +1,6 @@
-"""Max-pooling that survives a replica without images."""
+"""Largest values, also of no images."""
 
+import keras
 from keras import ops
 
 from keras_sknet.ops.replicas import replica_count
@@ -32,3 +33,29 @@ def max_pool(x, size, strides, padding):
     # One image of zeros keeps the kernel from an empty batch.
     x = ops.pad(x, [(0, 1), (0, 0), (0, 0), (0, 0)])
     return ops.max_pool(x, size, strides, padding, "channels_last")[:-1]
+
+
+def largest(x, axis, keepdims=False):
+    """Takes the largest value along axes, as `keras.ops.max`, which refuses an empty batch on TensorFlow.
+
+    Args:
+        x: Tensor, `(N, H, W, C)`, N possibly zero.
+        axis: Integer or tuple of integers, not that of N.
+        keepdims: Boolean, whether the axes stay, with a length of 1. Defaults to `False`.
+
+    Returns:
+        Tensor.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops.pooling import largest
+
+    y = largest(keras.random.normal((2, 8, 8, 4)), axis=(1, 2))  # (2, 4)
+    ```
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.reduce_max(x, axis, keepdims)
+    return ops.max(x, axis, keepdims=keepdims)

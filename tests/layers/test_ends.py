@@ -28,11 +28,20 @@ def test_normalization_keeps_what_evaluation_needs():
     )
 
 
-def test_normalization_in_half_precision_rounds_once():
-    x = np.full((1, 1, 1, 3), 255.0)
-    y = ImageNormalization(dtype="mixed_float16")(x)
-    assert keras.backend.standardize_dtype(y.dtype) == "float16"
-    np.testing.assert_array_equal(y, np.asarray(ImageNormalization()(x)).astype("float16"))
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("functional", [False, True])
+def test_normalization_in_half_precision_rounds_once(dtype, functional):
+    # Of pixels between two integers, as resized images have them.
+    x = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype("float32")
+    layer = ImageNormalization(dtype=f"mixed_{dtype}")
+    model = layer
+    if functional:
+        inputs = keras.Input(x.shape[1:])
+        model = keras.Model(inputs, layer(inputs))
+    y = model(x)
+    assert keras.backend.standardize_dtype(y.dtype) == dtype
+    want = keras.ops.cast(ImageNormalization()(x), dtype)
+    np.testing.assert_array_equal(keras.ops.cast(y, "float32"), keras.ops.cast(want, "float32"))
 
 
 @pytest.mark.parametrize(

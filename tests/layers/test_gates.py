@@ -74,6 +74,11 @@ def test_cbam_equals_its_equations():
     np.testing.assert_allclose(layer(x, training=False), gated * sigmoid(map_), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("layer", [CBAM, BAM])
+def test_an_empty_batch_has_an_output(layer):
+    assert layer(reduction=2)(np.zeros((0, 9, 7, 8), "float32")).shape == (0, 9, 7, 8)
+
+
 def test_bam_equals_its_equations():
     x = images(2, 12, 11, 8)
     layer = with_drawn_weights(BAM(reduction=2, dilation_rate=3), x)

@@ -154,6 +154,12 @@ def test_branches_may_be_plain_lists_as_in_a_config():
     assert SelectiveKernel.from_config(unit.get_config()).branches == unit.branches
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_an_empty_batch_has_an_output(training):
+    unit = SelectiveKernel(8, SMALL, strides=2)
+    assert unit(np.zeros((0, 8, 8, 8), "float32"), training=training).shape == (0, 4, 4, 8)
+
+
 def test_attention_builds_the_unit_and_rejects_what_has_none():
     assert SelectiveKernel(8, SMALL).attention(np.zeros((1, 8, 8, 8))).shape == (1, 3, 8)
     for unit in (SelectiveKernel(8, SMALL[:1]), SelectiveKernel(8, SMALL, use_attention=False)):

@@ -65,6 +65,22 @@ def test_frozen_stages_keep_weights_and_statistics_in_a_fit(through, last, neste
     assert changed[True] <= {False}
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_that_was_frozen_as_a_whole_thaws_but_for_its_head(nested):
+    model = network = tiny(include_top=not nested, pooling="avg" if nested else None)
+    if nested:
+        model = keras.Sequential([keras.Input((32, 32, 3)), network, keras.layers.Dense(5)])
+    every = model.trainable_weights
+    model.trainable = False
+    freeze_stages(model, 3)
+    stages = {stage_of(weight) for weight in model.trainable_weights}
+    assert stages == {4, 5} and not model.layers[-1].trainable
+    freeze_stages(model, None)
+    assert not model.layers[-1].trainable
+    model.layers[-1].trainable = True
+    assert len(model.trainable_weights) == len(every)
+
+
 def test_freezing_again_moves_the_border():
     model = tiny()
     freeze_stages(model, 4)

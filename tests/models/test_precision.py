@@ -29,6 +29,8 @@ def test_there_and_back(policy):
 def test_nothing_to_change_is_the_model_itself():
     model = tiny()
     assert keras_sknet.in_precision(model, "float32") is model
+    with pytest.raises(ValueError, match="`model` must be a functional keras.Model"):
+        keras_sknet.in_precision(None, "float32")
 
 
 def test_policies_of_layers_inside_layers_change():

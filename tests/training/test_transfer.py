@@ -56,6 +56,26 @@ def test_a_new_classifier_shares_the_rest():
     assert model.output_shape == (None, 2) and base.output_shape == (None, 5)
     assert model.get_layer("predictions").class_names == ("cat", "dog")
     assert model.layers[:-1] == base.layers[:-1]
+    assert keras_sknet.replace_classifier(base, np.int64(3)).output_shape == (None, 3)
+
+
+def test_a_head_that_another_model_called_first_is_replaced_too():
+    dense = keras.layers.Dense(7)
+    models = [keras.Model(x, dense(keras.layers.Dense(4)(x))) for x in (keras.Input((3,)), keras.Input((3,)))]
+    for model in models:
+        new = keras_sknet.replace_classifier(model, 2)
+        assert new.count_params() == 3 * 4 + 4 + 4 * 2 + 2
+
+
+def test_a_model_with_layers_in_front_of_the_network_keeps_them():
+    inputs = keras.Input((32, 32, 3))
+    flipped = keras.layers.RandomFlip()(inputs)
+    model = keras_sknet.SKNetThin(weights="cifar10", input_tensor=flipped, classes=3)
+    trained = keras_sknet.SKNetThin(weights="cifar10")
+    for layer in trained.layers[1:-1]:
+        assert all(map(np.array_equal, model.get_layer(layer.name).get_weights(), layer.get_weights()))
+    again = keras_sknet.replace_classifier(keras.Model(inputs, model(flipped)), 4)
+    assert again.output_shape == (None, 4)
     features = tiny(include_top=False)
     assert keras_sknet.replace_classifier(features, 3).output_shape == (None, 3)
     pooled = tiny(include_top=False, pooling="avg")
