@@ -50,8 +50,8 @@ def freeze_stages(model, through):
     """Freezes the first stages of a network, and only these: later ones become trainable.
 
     Frozen layers neither train nor update moving statistics; their batch normalization runs in inference
-    mode. The head is left as it is. Compile the model afterwards. Files keep which blocks are frozen, not which
-    layers inside a block, where somebody froze some of them.
+    mode. The head is left as it is. Compile the model afterwards. Files keep which blocks are frozen, not
+    which layers inside a block, where somebody froze some of them.
 
     Args:
         model: `keras.Model` with this package's network in it, nested or not.
