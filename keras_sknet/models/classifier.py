@@ -49,11 +49,12 @@ def replace_classifier(model, class_names, activation="softmax"):
         "names, one a class, or how many classes there are",
         class_names=class_names,
     )
-    (last,) = (node for node in graph_nodes(model) if any(x is output for x in node.outputs))
-    if isinstance(last.operation, keras.layers.Dense):
-        output = last.input_tensors[0]
+    heads = [node for node in graph_nodes(model) if isinstance(node.operation, keras.layers.Dense)]
+    head = next((node for node in heads if node.outputs[0] is output), None)
+    if head:
+        output = head.input_tensors[0]
     elif len(output.shape) == 4:
         output = keras.layers.GlobalAveragePooling2D("channels_last", name="avg_pool")(output)
     classes, names = (len(class_names), tuple(class_names)) if named else (int(class_names), None)
-    head = Classifier(classes, activation, names, name="predictions")
-    return keras.Model(model.inputs, head(output), name=model.name)
+    classifier = Classifier(classes, activation, names, name="predictions")
+    return keras.Model(model.inputs, classifier(output), name=model.name)
