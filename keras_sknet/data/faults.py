@@ -100,11 +100,11 @@ def skip_corrupt(source, size=None):
 def naming_corrupt_files(*sources, size=None):
     """Context in which a failure to read or decode an image becomes an error that names its file.
 
-    It costs nothing as long as nothing fails. Then the sources are searched for the file at fault, which
-    takes as long as decoding them; an error that no image explains stays what it was.
+    It costs nothing as long as nothing fails. Then the sources that it was given, those that are read inside,
+    are searched for the file at fault, which takes as long as decoding them; an error that no image explains
+    stays what it was.
 
     Args:
-        *sources: The sources that are read inside.
         size: As in `find_corrupt`, where smaller images are failures too. Defaults to `None`.
 
     Raises:

@@ -20,12 +20,10 @@ def copy_own_weights(layer, new):
     """Gives `new` the weights that `layer` has outside the layers in it."""
     weights = {}
     layer.save_own_variables(weights)
-    # JAX would share an array, which it gives away when one of the two is trained.
-    copies = {
-        name: np.array(keras.ops.convert_to_numpy(value)) if isinstance(value, keras.Variable) else value
-        for name, value in weights.items()
-    }
-    new.load_own_variables(copies)
+    if keras.backend.backend() == "jax":
+        # Assigned, an array is shared; and given away when one of the two is trained.
+        weights = {name: np.array(value) for name, value in weights.items()}
+    new.load_own_variables(weights)
 
 
 def rebuild_model(model, rebuild, layers_inside=flatten_layers, copy_own=copy_own_weights):
