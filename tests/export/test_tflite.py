@@ -84,7 +84,6 @@ def test_sknet50_at_full_size(litert, tmp_path):
         "FULLY_CONNECTED": 2 * units + 1,
         "SPLIT": units,
         "LOGISTIC": units,
-        "RESHAPE": units,
         "SUB": 2 * units,
         "MUL": 1 + units,
         "ADD": 1 + 3 * units,
