@@ -103,6 +103,11 @@ def measure(members, pythons, options, others):
         Dictionary of row ids and of what was measured; a row that could not be has a `note` that tells why.
     """
     measured, workers = {}, {}
+
+    def leave_out(row, error):
+        measured[row.id] = {"note": str(error)}
+        say(f"{row.id}: left out: {error}")
+
     with contextlib.ExitStack() as stack:
         for row in members:
             try:
@@ -112,16 +117,14 @@ def measure(members, pythons, options, others):
                 measured[row.id], runs = prepare(worker, row, options)
                 workers[row.id] = row, worker, runs
             except WorkerError as error:
-                measured[row.id] = {"note": str(error)}
-                say(f"{row.id}: left out: {error}")
+                leave_out(row, error)
         for number in range(options.rounds):
             for row, worker, runs in list(workers.values())[:: -1 if number % 2 else 1]:
                 try:
                     take_turn(worker, row, runs, measured[row.id], others)
                 except WorkerError as error:
                     del workers[row.id]
-                    measured[row.id] = {"note": str(error)}
-                    say(f"{row.id}: left out: {error}")
+                    leave_out(row, error)
             medians = {name: statistics.median(measured[name]["seconds"]) * 1e3 for name in workers}
             text = ", ".join(f"{name} {median:,.1f}" for name, median in medians.items())
             say(f"round {number + 1}/{options.rounds}, medians in ms: {text}")

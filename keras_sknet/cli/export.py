@@ -1,6 +1,7 @@
 """`keras-sknet export`: a trained model in a form that runs without Keras."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,12 @@ from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.images import read_images
 from keras_sknet.cli.models import load_model
 from keras_sknet.data import Digits, evaluation_transform
+from keras_sknet.data.folder import image_files
 from keras_sknet.export import export_onnx, export_openvino, export_saved_model, export_tflite
 from keras_sknet.export.verify import VerificationError
 from keras_sknet.training import GentleInterrupt
 
 QUANTIZE = ("float16", "dynamic", "int8")
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class Format(NamedTuple):
@@ -107,14 +108,11 @@ def _images(data, model):
     """Images to calibrate with: as many of a folder or of the digits as are of use, evenly chosen."""
     if data == "digits":
         return calibration_images(Digits("train"), None)
-    found = Path(data).rglob("*") if Path(data).is_dir() else ()
-    files = sorted(
-        path
-        for path in found
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(data).parts)
-        and not path.is_dir()
-    )
+    files = []
+    for folder, inside, _ in os.walk(data):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        files += [Path(folder, name) for name in image_files(folder)]
+    files.sort()
     if not files:
         raise CommandError(f"argument --data: {data!r} is no folder with .jpg or .png files in it")
     try:

@@ -50,7 +50,7 @@ class Folder:
         self.class_names = tuple(classes)
         paths, labels = [], []
         for label, (name, path) in enumerate(classes.items()):
-            files = _image_files(path)
+            files = image_files(path)
             self._require(
                 files or split != "train",
                 "a folder with images (.jpg, .jpeg, .png) of each class",
@@ -119,7 +119,7 @@ def _folders(root):
     return dict(sorted(found.items()))
 
 
-def _image_files(folder):
+def image_files(folder):
     """Sorted names of the images in a folder, links that lead nowhere included, so that they are noticed."""
 
     def is_other(path):

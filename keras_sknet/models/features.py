@@ -91,13 +91,14 @@ def _thaw_models(layers):
         for layer in layers
         if isinstance(layer, keras.Model) and not layer.trainable and any(map(_stage, flatten_layers(layer)))
     ]
+    if not frozen:
+        return
     others = [(layer, layer.trainable) for layer in layers if layer not in frozen]
     for model in frozen:
         model.trainable = True
-    if frozen:
-        # Outer ones come first, which hand their state down.
-        for layer, trainable in others:
-            layer.trainable = trainable
+    # Outer ones come first, which hand their state down.
+    for layer, trainable in others:
+        layer.trainable = trainable
 
 
 def _stage(layer):

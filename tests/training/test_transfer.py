@@ -57,6 +57,10 @@ def test_a_new_classifier_shares_the_rest():
     assert model.get_layer("predictions").class_names == ("cat", "dog")
     assert model.layers[:-1] == base.layers[:-1]
     assert keras_sknet.replace_classifier(base, np.int64(3)).output_shape == (None, 3)
+    features = tiny(include_top=False)
+    assert keras_sknet.replace_classifier(features, 3).output_shape == (None, 3)
+    pooled = tiny(include_top=False, pooling="avg")
+    assert keras_sknet.replace_classifier(pooled, 3).output_shape == (None, 3)
 
 
 def test_a_head_that_another_model_called_first_is_replaced_too():
@@ -76,7 +80,3 @@ def test_a_model_with_layers_in_front_of_the_network_keeps_them():
         assert all(map(np.array_equal, model.get_layer(layer.name).get_weights(), layer.get_weights()))
     again = keras_sknet.replace_classifier(keras.Model(inputs, model(flipped)), 4)
     assert again.output_shape == (None, 4)
-    features = tiny(include_top=False)
-    assert keras_sknet.replace_classifier(features, 3).output_shape == (None, 3)
-    pooled = tiny(include_top=False, pooling="avg")
-    assert keras_sknet.replace_classifier(pooled, 3).output_shape == (None, 3)
