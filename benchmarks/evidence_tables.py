@@ -86,11 +86,13 @@ def write_all(output):
         ("setting", "seed", "parameters", "multiply_adds", "epoch", *results[0]["accuracy"]),
         [[r["setting"], r["seed"], r["parameters"], r["multiply_adds"], r["best_epoch"],
           *r["accuracy"].values()] for r in results],
+        replace=True,
     )  # fmt: skip
     write_rows(
         output / "response.csv",
         ("setting", "seed", "way", *ScaleRow._fields),
         [[*key, *row] for key, response in responses.items() for row in response.rows()],
+        replace=True,
     )
     (output / "tables.md").write_text(tables(results, found, held), encoding="utf-8")
     draw_responses(responses, output / "attention-by-scale.png")

@@ -175,9 +175,12 @@ class ScaleResponse:
         ]
 
 
-def write_rows(path, header, rows):
-    """Writes rows to a new file of comma-separated values."""
-    with appearing_whole(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
+def write_rows(path, header, rows, replace=False):
+    """Writes rows to a file of comma-separated values, a new one unless it may replace."""
+    with (
+        appearing_whole(path, replace) as unfinished,
+        open(unfinished, "w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
