@@ -7,6 +7,7 @@ from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.ops.batch_norm import fused, fuses
 from keras_sknet.ops.grouped_conv import add_bias
 from keras_sknet.ops.paths import is_plain
+from keras_sknet.ops.pixels import outweigh, prefers_product, product
 from keras_sknet.ops.remake import remade
 from keras_sknet.ops.replicas import replica_count
 from keras_sknet.ops.rows import from_rows, prefers_rows, to_rows
@@ -94,30 +95,57 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
-        if training is False and not is_plain():
-            if self.conv.groups == 1:
-                if prefers_rows(inputs, self.compute_output_shape(inputs.shape)):
-                    return self._call_in_rows(inputs)
-            elif not self.folded and self.conv.compute_dtype == self.norm.compute_dtype == "float32":
-                return self._call_folded(inputs)
+        infer = self._way_to_infer(inputs) if training is False and not is_plain() else None
+        if infer is not None:
+            return infer(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)
         return (self.activation(x), convolved) if return_convolved else self.activation(x)
 
-    def _call_folded(self, inputs):
-        """The layer in inference, batch normalization in the kernel, which is small where there are groups.
+    def _way_to_infer(self, inputs):
+        """The method that computes the layer faster than step by step, in inference, or `None`."""
+        output_shape = self.compute_output_shape(inputs.shape)  # checks the shape, too
+        alike = self.folded or self.conv.compute_dtype == self.norm.compute_dtype
+        float32 = alike and self.conv.compute_dtype == "float32"
+        if self.conv.groups > 1:
+            return self._call_folded if float32 and not self.folded else None
+        if float32 and max(self.conv.kernel_size) == 1 and prefers_product(inputs):
+            # The sum of a residual block is fused with a convolution, not with a product.
+            linear = self.activation is keras.activations.linear
+            return self._call_folded if linear and self._outweigh(inputs) else self._call_as_product
+        return self._call_in_rows if prefers_rows(inputs, output_shape) else None
 
-        TensorFlow would fuse it with the grouped convolution, and refuse to run that where oneDNN is off.
+    def _outweigh(self, inputs):
+        return outweigh(self.compute_output_shape(inputs.shape), inputs.shape[3])
+
+    def _call_folded(self, inputs):
+        """Batch normalization in the kernel, where that is small, and a bias.
+
+        TensorFlow would fuse it with a grouped convolution, and refuse to run that where oneDNN is off.
         """
-        self.compute_output_shape(inputs.shape)  # checks it
+        kernel, bias = self._folded_weights()
+        convolved = self.conv.convolution_op(inputs, kernel, inference=True)
+        return self.activation(add_bias(convolved, bias, self.conv.groups, inference=True))
+
+    def _call_as_product(self, inputs):
+        """By `ops.pixels`, batch normalization in the kernel or behind it."""
+        if self.folded or self._outweigh(inputs):
+            kernel, bias = self._folded_weights()
+            return product(inputs, kernel, self.conv.strides, bias, self.activation)
+        bias = self.conv.bias if self.use_bias else None
+        convolved = product(inputs, self.conv.kernel, self.conv.strides, bias)
+        return self.activation(self.norm(convolved, training=False))
+
+    def _folded_weights(self):
+        """The kernel, batch normalization in it, and the bias that remains."""
+        if self.folded:
+            return self.conv.kernel, self.conv.bias
         scale = self.norm.gamma / ops.sqrt(self.norm.moving_variance + self.norm.epsilon)
         mean = self.norm.moving_mean - self.conv.bias if self.use_bias else self.norm.moving_mean
-        convolved = self.conv.convolution_op(inputs, self.conv.kernel * scale, inference=True)
-        shift = self.norm.beta - mean * scale
-        return self.activation(add_bias(convolved, shift, self.conv.groups, inference=True))
+        return self.conv.kernel * scale, self.norm.beta - mean * scale
 
     def _call_in_rows(self, inputs):
-        """The layer in inference, by what `ops.rows` says: nothing behind the rows is fused with them."""
+        """By what `ops.rows` says: nothing behind the rows is fused with them."""
         pointwise = max(self.conv.kernel_size + self.conv.strides) == 1
         convolved = self.conv(to_rows(inputs) if pointwise else inputs, training=False)
         rows = convolved if pointwise else to_rows(convolved)

@@ -74,7 +74,8 @@ def choose_path(dtype, groups, dilation_rate, trains_pointwise=False):
     2. Neither grouped nor dilated, nor a 1×1 convolution in training (`trains_pointwise`): `"native"`.
     3. A GPU is visible and no `tf.device` scope, in or around the trace, names a CPU: `"native"` (cuDNN).
     4. Otherwise `"native"` if a tiny trial shows that this CPU build differentiates groups in this dtype
-       (x86 builds with oneDNN do in float32 and bfloat16), else `"custom"`.
+       (x86 builds with oneDNN do in float32 and bfloat16, and in float16 where the processor knows it),
+       else `"custom"`.
     """
     if keras.backend.backend() != "tensorflow":
         return "keras"
