@@ -1,3 +1,5 @@
+import functools
+
 import keras
 from keras import ops
 
@@ -95,46 +97,53 @@ class ConvNormAct(Foldable):
 
     def call(self, inputs, training=None, return_convolved=False):
         """Applies the layer; `return_convolved=True` returns what came out of the convolution too."""
-        infer = self._way_to_infer(inputs) if training is False and not is_plain() else None
-        if infer is not None:
-            return infer(inputs)
+        if training is False and not return_convolved and not is_plain():
+            infer = self._way_to_infer(inputs)
+            if infer is not None:
+                return infer(inputs)
         convolved = self.conv(inputs, training=training)
         x = convolved if self.folded else self.norm(convolved, training=training)
         return (self.activation(x), convolved) if return_convolved else self.activation(x)
 
     def _way_to_infer(self, inputs):
         """The method that computes the layer faster than step by step, in inference, or `None`."""
-        output_shape = self.compute_output_shape(inputs.shape)  # checks the shape, too
-        alike = self.folded or self.conv.compute_dtype == self.norm.compute_dtype
-        float32 = alike and self.conv.compute_dtype == "float32"
+        output_shape = self.compute_output_shape(inputs.shape)  # which checks the shape
+        standard = self._is_standard()
         if self.conv.groups > 1:
-            return self._call_folded if float32 and not self.folded else None
-        if float32 and max(self.conv.kernel_size) == 1 and prefers_product(inputs):
-            # The sum of a residual block is fused with a convolution, not with a product.
-            linear = self.activation is keras.activations.linear
-            return self._call_folded if linear and self._outweigh(inputs) else self._call_as_product
+            return self._call_folded if standard and not self.folded else None
+        if standard and max(self.conv.kernel_size) == 1 and prefers_product(inputs):
+            images_outweigh = outweigh(output_shape, inputs.shape[3])
+            if images_outweigh and self.activation is keras.activations.linear:
+                return self._call_folded
+            return functools.partial(self._call_as_product, fold=images_outweigh or self.folded)
         return self._call_in_rows if prefers_rows(inputs, output_shape) else None
 
-    def _outweigh(self, inputs):
-        return outweigh(self.compute_output_shape(inputs.shape), inputs.shape[3])
+    def _is_standard(self):
+        """Whether the parts are those that this layer made, in float32: others may have taken their place."""
+        parts = [self.conv] if self.folded else [self.conv, self.norm]
+        kinds = [type(part) for part in parts] in ([GroupedConv2D], [GroupedConv2D, BatchNormalization])
+        return kinds and {layer.compute_dtype for layer in (self, *parts)} == {"float32"}
 
     def _call_folded(self, inputs):
         """Batch normalization in the kernel, where that is small, and a bias.
 
-        TensorFlow would fuse it with a grouped convolution, and refuse to run that where oneDNN is off.
+        TensorFlow fuses the sum that ends a residual block with a convolution and a bias, not with batch
+        normalization. That it fuses with groups, but refuses to run where oneDNN is off.
         """
         kernel, bias = self._folded_weights()
         convolved = self.conv.convolution_op(inputs, kernel, inference=True)
         return self.activation(add_bias(convolved, bias, self.conv.groups, inference=True))
 
-    def _call_as_product(self, inputs):
-        """By `ops.pixels`, batch normalization in the kernel or behind it."""
-        if self.folded or self._outweigh(inputs):
+    def _call_as_product(self, inputs, fold):
+        """By `ops.pixels`, batch normalization in the kernel (`fold`) or behind it."""
+        relu = fold and self.activation is keras.activations.relu
+        if fold:
             kernel, bias = self._folded_weights()
-            return product(inputs, kernel, self.conv.strides, bias, self.activation)
-        bias = self.conv.bias if self.use_bias else None
-        convolved = product(inputs, self.conv.kernel, self.conv.strides, bias)
-        return self.activation(self.norm(convolved, training=False))
+        else:
+            kernel, bias = self.conv.kernel, self.conv.bias if self.use_bias else None
+        x = product(inputs, kernel, self.conv.strides, bias, relu)
+        x = x if fold else self.norm(x, training=False)
+        return x if relu else self.activation(x)
 
     def _folded_weights(self):
         """The kernel, batch normalization in it, and the bias that remains."""

@@ -155,11 +155,8 @@ def _conv_of_nothing(x, kernel, strides, padding, dilation_rate):
 def _lattice(x, strides, dilation_rate):
     """The only pixels that any tap meets, and the convolution of them without strides."""
     # oneDNN differentiates dilation with stride at a tenth of the speed.
-    return (
-        subsampled(x, strides),
-        (1, 1),
-        tuple(max(1, d // s) for s, d in zip(strides, dilation_rate, strict=True)),
-    )
+    dilation_rate = tuple(max(1, d // s) for s, d in zip(strides, dilation_rate, strict=True))
+    return subsampled(x, strides), (1, 1), dilation_rate
 
 
 def subsampled(x, strides):

@@ -2,11 +2,11 @@
 
 from keras_sknet.ops.grouped_conv import subsampled
 from keras_sknet.ops.paths import is_forced, on_gpu, without_onednn
-from keras_sknet.ops.processor import lacks_avx512
+from keras_sknet.ops.processor import has_avx512
 
 
 def prefers_product(x):
-    """Whether a dense 1×1 convolution of `x` had better be a matrix product, in inference.
+    """Whether a dense 1×1 convolution of `x` had better be a matrix product, in inference with AVX-512.
 
     oneDNN's convolution lays weights that are variables out anew for each call, or reads those of a single
     image as they lie, which is slow; its matrix product does neither.
@@ -17,7 +17,7 @@ def prefers_product(x):
     return (
         not is_forced()
         and None not in x.shape[1:]
-        and not lacks_avx512()
+        and has_avx512()
         and not without_onednn(x.dtype)
         and not on_gpu()
     )
@@ -34,15 +34,15 @@ def outweigh(output_shape, channels):
     return (batch or 1) * height * width >= channels
 
 
-def product(x, kernel, strides, bias=None, activation=None):
-    """A dense 1×1 convolution and what follows it.
+def product(x, kernel, strides, bias=None, relu=False):
+    """A dense 1×1 convolution, and what TensorFlow fuses with a matrix product.
 
     Args:
         x: Tensor `(N, H, W, C)` for which `prefers_product` is true.
         kernel: Tensor `(1, 1, C, F)`.
         strides: Pair of integers.
         bias: Tensor `(F,)`. Defaults to `None`.
-        activation: Function of a tensor. Defaults to `None`.
+        relu: Boolean, whether ReLU follows. Defaults to `False`.
 
     Returns:
         Tensor `(N, H', W', F)`.
@@ -60,9 +60,9 @@ def product(x, kernel, strides, bias=None, activation=None):
 
     x = subsampled(x, strides)
     y = tf.matmul(tf.reshape(x, [-1, x.shape[3]]), tf.reshape(kernel, kernel.shape[2:]))
-    # In front of the reshape, where TensorFlow fuses both with the product.
+    # In front of the reshape, else they are not fused.
     if bias is not None:
         y = tf.nn.bias_add(y, bias)
-    if activation is not None:
-        y = activation(y)
+    if relu:
+        y = tf.nn.relu(y)
     return tf.reshape(y, [-1, *x.shape[1:3], kernel.shape[3]])

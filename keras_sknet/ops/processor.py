@@ -4,7 +4,6 @@ import functools
 from pathlib import Path
 
 
-@functools.cache
 def lacks_avx512(file="/proc/cpuinfo"):
     """Whether this is an x86 processor with AVX2 but without AVX-512. `False` where Linux does not tell.
 
@@ -19,8 +18,30 @@ def lacks_avx512(file="/proc/cpuinfo"):
     assert not lacks_avx512("/nowhere")
     ```
     """
-    try:
-        words = set(Path(file).read_text().split())
-    except OSError:
-        return False
+    words = _description(file)
     return "avx2" in words and "avx512f" not in words
+
+
+def has_avx512(file="/proc/cpuinfo"):
+    """Whether this is an x86 processor with AVX-512. `False` where Linux does not tell.
+
+    Args:
+        file: String, where Linux describes the processor.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops.processor import has_avx512
+
+    assert not has_avx512("/nowhere")
+    ```
+    """
+    return "avx512f" in _description(file)
+
+
+@functools.cache
+def _description(file):
+    try:
+        return frozenset(Path(file).read_text().split())
+    except OSError:
+        return frozenset()
