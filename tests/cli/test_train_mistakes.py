@@ -86,7 +86,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path, capsys):
 
 
 def test_a_loss_that_explodes_is_one_line(few_digits, tmp_path, capsys):
-    command = ("train", "--epochs", 1, "--learning-rate", "1e30", "--output", tmp_path / "run")
+    command = ("train", "--epochs", 1, "--learning-rate", "1e38", "--output", tmp_path / "run")
     code, err = error_of(capsys, *command)
     assert code == 2
     text = r"^keras-sknet: error: The loss is not finite from step \d on, in epoch 1: .*e\+\d\d$"

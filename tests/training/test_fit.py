@@ -278,7 +278,7 @@ def test_a_loss_that_explodes_is_an_error(tmp_path):
     with pytest.raises(
         RuntimeError, match=r"not finite from step \d on, in epoch 1: .*learning_rate=[\d.]+e"
     ):
-        train(tmp_path / "run", recipe=Recipe(epochs=3, batch_size=16, learning_rate=1e30, warmup=0))
+        train(tmp_path / "run", recipe=Recipe(epochs=3, batch_size=16, learning_rate=1e38, warmup=0))
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
