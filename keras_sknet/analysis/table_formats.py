@@ -8,7 +8,8 @@ INTRODUCTION = """\
 
 Every row of Tables 1, 2, 3, 6, 7 and S9 of
 [Selective Kernel Networks](https://arxiv.org/abs/1903.06586) as printed, and beside it what this package
-counts on the network that it builds. Written by
+counts on the network that it builds. With zeromodels and KerasHub installed (`pip install ".[tables]"` in a
+checkout), written by
 
 ```
 keras-sknet tables --format markdown
