@@ -135,6 +135,7 @@ def main():
         epochs=arguments.epochs,
         verbose=2,
     )
+    model.save(arguments.output / "detector.keras")
     found = model.predict(test_images, verbose=0)
     trained = average_precision(test_boxes, test_classes, found)
     print(f"AP50 on 200 held-out pictures: {trained:.3f}; untrained: {untrained:.3f}")
@@ -148,7 +149,6 @@ def main():
             "found": lambda axes, n: paint(axes, found["boxes"][n], sure[n]),
         },
     )
-    model.save(arguments.output / "detector.keras")
     print(f"Written to {arguments.output}")
 
 

@@ -71,6 +71,7 @@ def main():
     # The model ends in a softmax, which is what the loss expects by default.
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
     model.fit(images, masks, batch_size=batch_size, epochs=arguments.epochs, verbose=2)
+    model.save(arguments.output / "segmenter.keras")
     found = model.predict(test_images, verbose=0).argmax(-1)
     trained = mean_iou(test_masks, found)
     print(f"mIoU on 200 held-out pictures: {trained:.3f}; untrained: {untrained:.3f}")
@@ -84,7 +85,6 @@ def main():
             "found": lambda axes, n: axes.imshow(found[n], "magma", vmin=0, vmax=len(CLASSES)),
         },
     )
-    model.save(arguments.output / "segmenter.keras")
     print(f"Written to {arguments.output}")
 
 
