@@ -229,5 +229,6 @@ def test_mixed_bfloat16_trains_and_predicts(build):
     plain = build(SKNetBackbone(network()))
     plain.set_weights(mixed.get_weights())
     for got, want in zip(keras.tree.flatten(mixed(X)), keras.tree.flatten(plain(X)), strict=True):
-        assert relative_difference(keras.ops.cast(got, "float32"), want) < 0.05
+        # 0.05 and more, by the processor: it has AMX or not.
+        assert relative_difference(keras.ops.cast(got, "float32"), want) < 0.1
     train(mixed)
