@@ -120,9 +120,9 @@ class ConvNormAct(Foldable):
 
     def _is_standard(self):
         """Whether the parts are those that this layer made, in float32: others may have taken their place."""
-        parts = [self.conv] if self.folded else [self.conv, self.norm]
-        kinds = [type(part) for part in parts] in ([GroupedConv2D], [GroupedConv2D, BatchNormalization])
-        return kinds and {layer.compute_dtype for layer in (self, *parts)} == {"float32"}
+        own = type(self.conv) is GroupedConv2D and (self.folded or type(self.norm) is BatchNormalization)
+        parts = (self, self.conv) if self.folded else (self, self.conv, self.norm)
+        return own and all(part.compute_dtype == "float32" for part in parts)
 
     def _call_folded(self, inputs):
         """Batch normalization in the kernel, where that is small, and a bias.
@@ -136,13 +136,13 @@ class ConvNormAct(Foldable):
 
     def _call_as_product(self, inputs, fold):
         """By `ops.pixels`, batch normalization in the kernel (`fold`) or behind it."""
-        relu = fold and self.activation is keras.activations.relu
-        if fold:
-            kernel, bias = self._folded_weights()
-        else:
-            kernel, bias = self.conv.kernel, self.conv.bias if self.use_bias else None
+        if not fold:
+            bias = self.conv.bias if self.use_bias else None
+            convolved = product(inputs, self.conv.kernel, self.conv.strides, bias)
+            return self.activation(self.norm(convolved, training=False))
+        kernel, bias = self._folded_weights()
+        relu = self.activation is keras.activations.relu
         x = product(inputs, kernel, self.conv.strides, bias, relu)
-        x = x if fold else self.norm(x, training=False)
         return x if relu else self.activation(x)
 
     def _folded_weights(self):

@@ -1,4 +1,4 @@
-"""What the processor lacks, as far as oneDNN's choice of kernels depends on it."""
+"""What the processor has, as far as the choice of oneDNN's kernels depends on it."""
 
 import functools
 from pathlib import Path
