@@ -11,6 +11,7 @@ from keras_sknet.export.inference import (
 )
 from keras_sknet.export.quantize import check_quantization, configure, softmax_in_float
 from keras_sknet.export.verify import verified
+from keras_sknet.export.wide_groups import with_wide_groups
 from keras_sknet.files import appearing_whole, write_errors
 from keras_sknet.validation import positive_integer, require
 
@@ -105,7 +106,7 @@ def export_tflite(
         model, quantize, representative_dataset, batch_size, input_dtype, output_dtype
     )
     with appearing_whole(path) as unfinished:
-        archive, _ = inference_archive(model, batch_size)
+        archive, _ = inference_archive(with_wide_groups(model, quantize), batch_size)
         saved_model = unfinished.with_name(f"{unfinished.name}.saved_model")
         write(archive, saved_model, path)
         converter = _converter(saved_model)
