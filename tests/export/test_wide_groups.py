@@ -5,7 +5,7 @@ import pytest
 import keras_sknet
 from checks import images, randomize, relative_difference
 from keras_sknet import GroupedConv2D
-from keras_sknet.export import export_tflite, tflite
+from keras_sknet.export import export_tflite, tflite, wide_groups
 from keras_sknet.export.wide_groups import with_wide_groups
 from keras_sknet.ops._private import flatten_layers
 
@@ -68,23 +68,81 @@ def test_a_file_has_them_and_gives_the_same_numbers(network, quantize, wide, lit
         assert relative_difference(results["wide"], results["narrow"]) < 1e-5
 
 
-def one_layer(channels, **options):
+def one_layer(channels, filters=None, **options):
+    """A model of one convolution, all of whose weights are random."""
     inputs = keras.Input((8, 8, channels))
-    model = keras.Model(inputs, GroupedConv2D(channels, 3, name="conv", **options)(inputs))
-    randomize(model)
+    model = keras.Model(inputs, GroupedConv2D(filters or channels, 3, name="conv", **options)(inputs))
+    for weight in model.weights:
+        weight.assign(keras.random.normal(weight.shape, seed=1))
     return model
 
 
+def assert_same_outputs(copy, model):
+    x = keras.random.normal((2, *model.input_shape[1:]), seed=0)
+    assert relative_difference(copy(x), model(x)) < 1e-6
+
+
 @pytest.mark.parametrize(
-    "channels, groups, depth",
-    [(12, 6, 12), (24, 6, 24), (30, 5, 30), (148, 37, 4), (8, 8, 1), (4, 1, 4), (64, 8, 8)],
+    "channels, filters, groups, depth",
+    [(12, 12, 6, 12), (24, 24, 6, 24), (30, 30, 5, 30), (148, 148, 37, 4), (8, 8, 8, 1), (8, 16, 8, 1)]
+    # It is the filters of a group that are computed at once.
+    + [(64, 64, 8, 8), (32, 128, 8, 4), (64, 32, 8, 32)],
 )
-def test_how_many_groups_there_are_then(channels, groups, depth):
-    model = one_layer(channels, groups=groups, strides=2, dilation_rate=2, activation="relu")
+def test_how_many_groups_there_are_then(channels, filters, groups, depth):
+    model = one_layer(channels, filters, groups=groups, strides=2, dilation_rate=2, activation="relu")
     copy = with_wide_groups(model)
     assert copy.get_layer("conv").kernel.shape[2] == depth
-    x = keras.random.normal((2, 8, 8, channels), seed=0)
-    assert relative_difference(copy(x), model(x)) < 1e-6
+    assert_same_outputs(copy, model)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_bias": False},
+        # Of the shape that the kernel no longer has.
+        {"kernel_initializer": keras.initializers.Constant(np.ones((3, 3, 2, 8)))},
+        {"kernel_constraint": "max_norm", "kernel_regularizer": "l2", "bias_initializer": "ones"},
+        {"trainable": False, "padding": "valid"},
+    ],
+)
+def test_what_a_convolution_is_made_with(options):
+    model = one_layer(8, groups=4, **options)
+    copy = with_wide_groups(model)
+    assert depths(model) == (2,) and depths(copy) == ()  # a single group
+    assert_same_outputs(copy, model)
+
+
+def operations(inputs):
+    x = GroupedConv2D(8, 3, groups=4)(inputs)
+    return keras.ops.relu(x + inputs) * 2
+
+
+def called_twice_and_nested(inputs):
+    inner = one_layer(8, groups=4)
+    return inner(inner(inputs))
+
+
+def several_outputs(inputs):
+    return {"a": GroupedConv2D(8, 3, groups=4, name="a")(inputs), "b": inputs}
+
+
+@pytest.mark.parametrize("build", [operations, called_twice_and_nested, several_outputs])
+def test_models_of_many_kinds(build):
+    inputs = keras.Input((8, 8, 8), name="pixels")
+    model = keras.Model(inputs, build(inputs))
+    copy = with_wide_groups(model)
+    assert len(depths(model)) == 1 and depths(copy) == ()
+    x = keras.random.normal((2, 8, 8, 8), seed=0)
+    for got, expected in zip(*map(keras.tree.flatten, (copy(x), model(x))), strict=True):
+        assert relative_difference(got, expected) < 1e-6
+    assert [x.name for x in copy.inputs] == ["pixels"]
+
+
+def test_a_sequential_model():
+    model = keras.Sequential([keras.Input((8, 8, 8)), GroupedConv2D(8, 3, groups=4)])
+    copy = with_wide_groups(model)
+    assert depths(copy) == ()
+    assert_same_outputs(copy, model)
 
 
 def test_what_has_no_narrow_groups_is_not_copied(network):
@@ -92,31 +150,58 @@ def test_what_has_no_narrow_groups_is_not_copied(network):
     assert with_wide_groups(wide, "int8") is wide
 
 
-def test_what_cannot_be_rebuilt_is_exported_as_it_is(tmp_path):
-    class Twice(keras.layers.Layer):
-        def __init__(self, factor):
-            super().__init__()
+def test_small_kernels_stay_in_float_with_dynamic():
+    model = one_layer(16, groups=4)  # 3 * 3 * 4 * 16 numbers
+    assert with_wide_groups(model, "dynamic") is model
+    assert depths(with_wide_groups(model, "int8")) == ()
+    assert depths(with_wide_groups(one_layer(32, groups=8), "dynamic")) == (16,)
 
-        def call(self, inputs):
-            return 2 * inputs
 
+def test_a_kernel_of_low_rank_stays(monkeypatch):
+    model = one_layer(8, groups=4)
+    model.get_layer("conv").enable_lora(2)
+    calls = []
+    monkeypatch.setattr(wide_groups, "rebuild_model", lambda *args, **kwargs: calls.append(args))
+    assert with_wide_groups(model) is model and not calls
+
+
+class Scaled(keras.layers.Layer):
+    """A layer that its config does not tell all of."""
+
+    def __init__(self, factor=1, error=None, **kwargs):
+        super().__init__(**kwargs)
+        self.factor, self.error = factor, error
+
+    def call(self, inputs):
+        if self.factor == 1 and self.error:
+            raise self.error
+        return self.factor * inputs
+
+    def get_config(self):
+        return {**super().get_config(), "error": self.error}
+
+
+@pytest.mark.parametrize("error", [None, ValueError("lost"), RuntimeError("lost")])
+def test_what_cannot_be_copied_is_exported_as_it_is(error, tmp_path):
     inputs = keras.Input((8, 8, 8))
-    model = keras.Model(inputs, Twice(2)(GroupedConv2D(8, 3, groups=4)(inputs)))
+    model = keras.Model(inputs, Scaled(3, error)(GroupedConv2D(8, 3, groups=4)(inputs)))
     assert with_wide_groups(model) is model
     assert export_tflite(model, tmp_path / "x.tflite").difference < 1e-5
 
 
-def test_a_kernel_of_low_rank_stays():
-    model = one_layer(8, groups=1)
-    model.get_layer("conv").enable_lora(2)
-    assert with_wide_groups(model) is model
+class Spare(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.spare = GroupedConv2D(8, 3, groups=4)
+
+    def build(self, input_shape):
+        pass
+
+    def call(self, inputs):
+        return inputs
 
 
-def test_a_layer_called_twice_and_models_inside():
-    inner = one_layer(8, groups=4)
+def test_a_convolution_that_nothing_calls():
     inputs = keras.Input((8, 8, 8))
-    model = keras.Model(inputs, inner(inner(inputs)))
-    copy = with_wide_groups(model)
-    x = keras.random.normal((2, 8, 8, 8), seed=0)
-    assert relative_difference(copy(x), model(x)) < 1e-6
-    assert depths(copy) == () and depths(model) == (2,)
+    model = keras.Model(inputs, Spare()(inputs))
+    assert with_wide_groups(model) is model
