@@ -7,6 +7,7 @@ from keras_sknet.layers.bottleneck import ResNeXtBottleneck
 from keras_sknet.layers.conv_norm_act import ConvNormAct, batch_norm
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
+from keras_sknet.layers.initializers import he_normal
 from keras_sknet.validation import image_shape, positive_integer
 
 
@@ -56,7 +57,7 @@ class BAM(Foldable):
         units = max(channels // self.reduction, 1)
         self.squeeze = keras.layers.Dense(
             units,
-            kernel_initializer="he_normal",
+            kernel_initializer=he_normal(),
             dtype=self.dtype_policy,
             trainable=self.trainable,
             name="squeeze",

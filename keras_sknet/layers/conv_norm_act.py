@@ -6,6 +6,7 @@ from keras import ops
 from keras_sknet.layers.batch_normalization import BatchNormalization
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.grouped_conv import GroupedConv2D
+from keras_sknet.layers.initializers import he_normal
 from keras_sknet.ops.batch_norm import fused, fuses
 from keras_sknet.ops.grouped_conv import add_bias
 from keras_sknet.ops.paths import is_plain
@@ -81,7 +82,7 @@ class ConvNormAct(Foldable):
             dilation_rate=dilation_rate,
             groups=groups,
             use_bias=self.folded or self.use_bias,
-            kernel_initializer="he_normal",
+            kernel_initializer=he_normal(),
             dtype=self.dtype_policy,
             trainable=self.trainable,
             name="conv",

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_sknet.layers.initializers import he_normal
 from keras_sknet.validation import image_shape, positive_integer
 
 
@@ -60,7 +61,7 @@ def channel_layers(gate, shape, activation=None):
     inherited = {"dtype": gate.dtype_policy, "trainable": gate.trainable}
     batch, channels = shape[0], shape[-1]
     units = max(channels // gate.reduction, 1)
-    squeeze = keras.layers.Dense(units, "relu", kernel_initializer="he_normal", name="squeeze", **inherited)
+    squeeze = keras.layers.Dense(units, "relu", kernel_initializer=he_normal(), name="squeeze", **inherited)
     excite = keras.layers.Dense(channels, activation, name="excite", **inherited)
     squeeze.build((batch, channels))
     excite.build((batch, units))

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_sknet.layers.conv_norm_act import ConvNormAct, batch_norm
 from keras_sknet.layers.foldable import Foldable
+from keras_sknet.layers.initializers import he_normal
 from keras_sknet.layers.recorder import record
 from keras_sknet.ops.select import weighted_sum
 from keras_sknet.validation import image_shape, positive_integer, positive_pair, require
@@ -120,7 +121,7 @@ class SelectiveKernel(Foldable):
             self.squeeze = keras.layers.Dense(
                 units,
                 use_bias=self.folded,
-                kernel_initializer="he_normal",
+                kernel_initializer=he_normal(),
                 dtype=self.dtype_policy,
                 trainable=self.trainable,
                 name="squeeze",
