@@ -5,7 +5,6 @@ import re
 import keras
 
 from keras_sknet.files import write_errors
-from keras_sknet.models import fold_batch_norm
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import require
@@ -70,14 +69,6 @@ def named_outputs(outputs):
         return dict(outputs)
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     return {f"output_{position}": output for position, output in enumerate(outputs)}
-
-
-def folded(model):
-    """Returns a copy with batch normalization folded, or the model where it cannot be rebuilt."""
-    try:
-        return fold_batch_norm(model)
-    except ValueError:
-        return model
 
 
 def inference_archive(model, batch_size=None, path="native"):

@@ -1,13 +1,8 @@
 """ONNX, as ONNX Runtime and many others run it."""
 
-from keras_sknet.export.inference import (
-    folded,
-    inference_archive,
-    named_outputs,
-    require_exportable,
-    require_float32,
-)
+from keras_sknet.export.inference import inference_archive, named_outputs, require_exportable, require_float32
 from keras_sknet.export.metadata import metadata
+from keras_sknet.export.rewritten import folded
 from keras_sknet.export.runtimes import quiet
 from keras_sknet.export.verify import verified
 from keras_sknet.export.xla import require_no_xla

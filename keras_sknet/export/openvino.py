@@ -2,8 +2,9 @@
 
 import re
 
-from keras_sknet.export.inference import folded, inference_archive, require_exportable, require_float32, write
+from keras_sknet.export.inference import inference_archive, require_exportable, require_float32, write
 from keras_sknet.export.metadata import metadata
+from keras_sknet.export.rewritten import folded
 from keras_sknet.export.verify import verified
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole

@@ -6,13 +6,9 @@ import os
 from pathlib import Path
 
 from keras_sknet.data.transforms import SIZE, input_size, takes_images
-from keras_sknet.export.inference import (
-    folded,
-    inference_archive,
-    require_exportable,
-    write,
-)
+from keras_sknet.export.inference import inference_archive, require_exportable, write
 from keras_sknet.export.metadata import metadata
+from keras_sknet.export.rewritten import folded
 from keras_sknet.export.signatures import add_image_signatures
 from keras_sknet.export.verify import verified
 from keras_sknet.export.warmup import write_warmup_requests

@@ -109,7 +109,8 @@ def computes_the_same(model, copy):
     """Tells whether a copy of a model has its outputs, as nearly as exports have, on random inputs."""
     inputs = {name: x[:2] for name, x in _inputs(model, "verify", None).items()}
     expected, got = (runnable(network).run(inputs) for network in (model, copy))
-    return all(_difference(got[name], expected[name]) <= FORMATS["tflite"].tolerance for name in expected)
+    tolerance = _tolerance(FORMATS["saved_model"], other_dtypes(model))
+    return all(_difference(got[name], expected[name]) <= tolerance for name in expected)
 
 
 def size_in_bytes(path):
@@ -141,8 +142,7 @@ def _require_same(what, path, shapes, model, expected):
 
 
 def _judge(path, model, format, precision, difference, agreement):
-    computed = [precision, *other_dtypes(model)]
-    tolerance = max(TOLERANCES.get(dtype, format.tolerance) for dtype in computed)
+    tolerance = _tolerance(format, [precision, *other_dtypes(model)])
     # A comparison with NaN is false.
     if not difference <= tolerance:
         raise VerificationError(
@@ -154,6 +154,10 @@ def _judge(path, model, format, precision, difference, agreement):
             f"{str(path)!r} does not compute what model {model.name!r} does: {agreement:.0%} of the "
             f"images have the same largest output, and {AGREEMENT:.0%} must ({format.name}, {precision})"
         )
+
+
+def _tolerance(format, dtypes):
+    return max((TOLERANCES.get(dtype, format.tolerance) for dtype in dtypes), default=format.tolerance)
 
 
 def _run(run, inputs, batch_size):

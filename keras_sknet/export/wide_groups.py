@@ -1,8 +1,10 @@
 """Narrow groups put together, as LiteRT convolves them faster."""
 
+import functools
+
 import keras
 
-from keras_sknet.export.verify import computes_the_same
+from keras_sknet.export.rewritten import rewritten
 from keras_sknet.layers import GroupedConv2D
 from keras_sknet.models.rebuild import copy_own_weights, rebuild_layer, rebuild_model
 from keras_sknet.ops._private import flatten_layers
@@ -51,11 +53,7 @@ def with_wide_groups(model, quantize=None):
 
     if all(_group_count(conv, quantize) == conv.groups for conv in _grouped(model)):
         return model
-    try:
-        copy = rebuild_model(model, rebuild, copy_own=_copy_own)
-        return copy if computes_the_same(model, copy) else model
-    except Exception:  # of any kind: others' layers are called
-        return model
+    return rewritten(model, functools.partial(rebuild_model, rebuild=rebuild, copy_own=_copy_own))
 
 
 def _grouped(layer):

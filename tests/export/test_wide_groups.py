@@ -165,30 +165,6 @@ def test_a_kernel_of_low_rank_stays(monkeypatch):
     assert with_wide_groups(model) is model and not calls
 
 
-class Scaled(keras.layers.Layer):
-    """A layer that its config does not tell all of."""
-
-    def __init__(self, factor=1, error=None, **kwargs):
-        super().__init__(**kwargs)
-        self.factor, self.error = factor, error
-
-    def call(self, inputs):
-        if self.factor == 1 and self.error:
-            raise self.error
-        return self.factor * inputs
-
-    def get_config(self):
-        return {**super().get_config(), "error": self.error}
-
-
-@pytest.mark.parametrize("error", [None, ValueError("lost"), RuntimeError("lost")])
-def test_what_cannot_be_copied_is_exported_as_it_is(error, tmp_path):
-    inputs = keras.Input((8, 8, 8))
-    model = keras.Model(inputs, Scaled(3, error)(GroupedConv2D(8, 3, groups=4)(inputs)))
-    assert with_wide_groups(model) is model
-    assert export_tflite(model, tmp_path / "x.tflite").difference < 1e-5
-
-
 class Spare(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
