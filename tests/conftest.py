@@ -43,7 +43,9 @@ def keras_state(request):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def free_memory():
+def module_state():
+    # A module's own fixtures are made before a test's.
+    keras.utils.set_random_seed(0)
     yield
     gc.collect()
 

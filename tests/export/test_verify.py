@@ -42,8 +42,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def other(model):
-    """The same network with other weights."""
-    return keras.models.clone_model(model)
+    """The same network with other weights: it never has the same class at the top."""
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    classifier = other.layers[-1]
+    classifier.set_weights([-weight for weight in classifier.get_weights()])
+    return other
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ UNCHANGED, FLOATS, INTEGERS = (4, 8, 16, 32), (16, 8, 16, 32), (16, 16, 16, 32)
 
 @pytest.fixture(scope="module")
 def network():
-    keras.utils.set_random_seed(0)
     model = keras_sknet.SKNet50(classes=5, classifier_activation=None, **OPTIONS)
     randomize(model)
     return model
