@@ -14,7 +14,8 @@ def test_a_randomized_network_depends_on_everything():
         logits = model(x, training=False)
     assert relative_difference(logits[:4], logits[4:]) > 0.1
     for attention in map(np.asarray, scores.values()):
-        assert attention.min() < 0.1 and attention.max() > 0.9
+        # A fresh one's is at 0.5; of 24 networks' the narrowest went from 0.21 to 0.79.
+        assert attention.min() < 0.25 and attention.max() > 0.75
         assert attention.std(axis=0).mean() > 0.03  # it differs between images
     for norm in flatten_layers(model):
         if isinstance(norm, BatchNormalization):

@@ -4,12 +4,12 @@ import keras
 
 
 def he_normal():
-    """The initializer of kernels that ReLU follows: a normal distribution of variance 2 / fan-in.
+    """The initializer of convolutions, and of dense layers before ReLU: normal, of variance 2 / fan-in.
 
     `keras.initializers.HeNormal` cuts it off at two standard deviations, and takes longer to draw its values.
 
     Returns:
-        A `keras.initializers.Initializer`, of other random numbers each time.
+        A `keras.initializers.Initializer`, each of other random numbers.
 
     Example:
 

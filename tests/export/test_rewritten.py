@@ -1,10 +1,12 @@
 import keras
+import numpy as np
 import pytest
 
 import keras_sknet
 from checks import images, randomize, relative_difference
 from keras_sknet import GroupedConv2D
 from keras_sknet.export.rewritten import folded, rewritten
+from keras_sknet.export.verify import differs
 from keras_sknet.export.wide_groups import with_wide_groups
 from keras_sknet.ops._private import flatten_layers
 
@@ -67,7 +69,16 @@ def test_a_network_of_less_precision_is_folded(policy):
 def test_a_copy_that_computes_something_else_is_not_used():
     model, other = keras_sknet.SKNetSmall(), keras_sknet.SKNetSmall()
     randomize(other)
+    same = keras.models.clone_model(model)
+    same.set_weights(model.get_weights())
     assert rewritten(model, lambda model: other) is model
+    assert rewritten(model, lambda model: same) is same
+
+
+def test_what_can_be_copied_is_copied():
+    model = with_layer(Scaled(1))
+    assert not normalizations(folded(model))
+    assert with_wide_groups(model) is not model
 
 
 @pytest.mark.parametrize("error", [None, ValueError("lost"), RuntimeError("lost")])
@@ -76,4 +87,61 @@ def test_what_cannot_be_copied_is_exported_as_it_is(name, error, tmp_path):
     model = with_layer(Scaled(3, error))
     assert folded(model) is model and with_wide_groups(model) is model
     assert EXPORTS[name](model, tmp_path / name).difference < 1e-5
-    assert normalizations(folded(with_layer(Scaled(1)))) == []
+
+
+def needs_large_images():
+    inputs = keras.Input((None, None, 8))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 65)(inputs))
+    return keras.Model(inputs, x)
+
+
+def without_numbers():
+    inputs = keras.Input((8, 8, 8))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(inputs))
+    return keras.Model(inputs, keras.ops.log(-1 - keras.ops.relu(x)))
+
+
+def with_text():
+    inputs = keras.Input((8, 8, 8)), keras.Input((1,), dtype="string")
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(inputs[0]))
+    return keras.Model(inputs, [x, keras.layers.Identity(dtype="string")(inputs[1])])
+
+
+@pytest.mark.parametrize("build", [needs_large_images, without_numbers, with_text])
+def test_a_copy_is_used_where_random_inputs_tell_nothing(build):
+    assert not normalizations(folded(build()))
+
+
+def fixed_batch():
+    inputs = keras.Input(batch_shape=(3, 8, 8, 8))
+    return keras.Model(inputs, keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(inputs)))
+
+
+def several_inputs():
+    inputs = {"a": keras.Input((8, 8, 8), name="a"), "b": keras.Input((6, 6, 8), name="b")}
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(inputs["a"]))
+    return keras.Model(inputs, {"sum": x + inputs["b"], "x": x})
+
+
+@pytest.mark.parametrize("build", [fixed_batch, several_inputs])
+def test_models_of_many_kinds_are_folded(build):
+    model = build()
+    (norm,) = normalizations(model)
+    norm.set_weights([np.random.default_rng(0).uniform(0.5, 1.5, 8) for _ in range(4)])
+    copy = folded(model)
+    assert not normalizations(copy) and not differs(model, copy)
+    norm.gamma.assign(norm.gamma + 0.01)
+    assert differs(model, copy)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_model_keeps_its_state(verify, tmp_path):
+    inputs = keras.Input(batch_shape=(1, 5, 4))
+    recurrent = keras.layers.LSTM(3, stateful=True)
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(keras.layers.Dense(2)(recurrent(inputs))))
+    keras_sknet.export_saved_model(model, tmp_path / "saved", verify=verify)
+    for state in recurrent.states:
+        np.testing.assert_array_equal(state.numpy(), np.zeros((1, 3)))
+    x = np.ones((1, 5, 4), "float32")
+    serve = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
+    np.testing.assert_allclose(serve(tf.constant(x))["output_0"], model(x), atol=1e-6)
