@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 
 from checks import images, randomize, relative_difference
@@ -7,6 +8,8 @@ from nets import tiny
 
 
 def test_a_randomized_network_depends_on_everything():
+    # How far attention spreads depends on the kernels, too: 19 of 24 networks reach both bounds below.
+    keras.utils.set_random_seed(1)
     model = tiny(classifier_activation=None)
     randomize(model, seed=1)
     x = images(8, (32, 32, 3), seed=2)
@@ -14,8 +17,7 @@ def test_a_randomized_network_depends_on_everything():
         logits = model(x, training=False)
     assert relative_difference(logits[:4], logits[4:]) > 0.1
     for attention in map(np.asarray, scores.values()):
-        # A fresh one's is at 0.5; of 24 networks' the narrowest went from 0.21 to 0.79.
-        assert attention.min() < 0.25 and attention.max() > 0.75
+        assert attention.min() < 0.1 and attention.max() > 0.9
         assert attention.std(axis=0).mean() > 0.03  # it differs between images
     for norm in flatten_layers(model):
         if isinstance(norm, BatchNormalization):
