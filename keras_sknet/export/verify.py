@@ -112,26 +112,28 @@ def differs(model, copy):
     If the model itself gives no numbers on these, nothing is known against the copy.
     """
     inputs = {name: x[:2] for name, x in _inputs(model, "verify", None).items()}
-    tolerance = _tolerance(FORMATS["saved_model"], other_dtypes(model))
-    # In which no call changes a model, as it does one with a stateful recurrent layer.
-    with keras.StatelessScope():
-        try:
-            expected = runnable(model).run(inputs)
-            known = all(np.isfinite(np.asarray(y, "float64")).all() for y in expected.values())
-        except Exception:  # of any kind: others' layers are called
-            known = False
-        if not known:
-            return False
-        try:
-            got = runnable(copy).run(inputs)
-        except Exception:
-            return True
-    return not all(_difference(got[name], expected[name]) <= tolerance for name in expected)
+    expected = _numbers(model, inputs)
+    if expected is None:
+        return False
+    got, tolerance = _numbers(copy, inputs), _tolerance(FORMATS["saved_model"], other_dtypes(model))
+    return got is None or any(_difference(got[name], expected[name]) > tolerance for name in expected)
 
 
 def size_in_bytes(path):
     """Returns the size of a file, or of all files in a folder."""
     return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def _numbers(model, inputs):
+    """A model's outputs; `None` if it fails, or if these are not all finite numbers."""
+    try:
+        # In this scope no call changes a model, as it would one with a stateful recurrent layer.
+        with keras.StatelessScope():
+            outputs = runnable(model).run(inputs)
+        finite = all(np.isfinite(np.asarray(y, "float64")).all() for y in outputs.values())
+    except Exception:  # of any kind: others' layers are called
+        return None
+    return outputs if finite else None
 
 
 def _compare(model, file, path, format, inputs):
