@@ -91,7 +91,7 @@ def test_what_cannot_be_copied_is_exported_as_it_is(name, error, tmp_path):
 
 def needs_large_images():
     inputs = keras.Input((None, None, 8))
-    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 65)(inputs))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 80)(inputs))
     return keras.Model(inputs, x)
 
 
