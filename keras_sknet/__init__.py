@@ -1,5 +1,7 @@
 """Selective Kernel Networks for Keras 3 (https://arxiv.org/abs/1903.06586)."""
 
+import importlib
+
 from keras_sknet import layers as layers
 from keras_sknet import models as models
 from keras_sknet import ops as ops
@@ -65,3 +67,16 @@ from keras_sknet.weights import load_timm as load_timm
 from keras_sknet.weights import to_timm as to_timm
 
 __version__ = "0.1.0"
+
+# Imported when they are first asked for: most programs do without.
+_LATER = ("evaluation", "integrations", "training")
+
+
+def __getattr__(name):
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

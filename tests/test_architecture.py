@@ -165,6 +165,15 @@ def test_the_package_imports_without_the_heavy_parts(run_python):
     assert run_python(f"{blocked}; import keras_sknet; print(keras_sknet.__name__)") == "keras_sknet\n"
 
 
+def test_every_part_is_there_after_the_import(run_python):
+    parts = [path.parent.name for path in PACKAGE.glob("*/__init__.py") if path.parent.name != "cli"]
+    assert {"training", "evaluation", "ops"} <= set(parts)
+    code = f"import keras_sknet; print([name for name in {parts!r} if not getattr(keras_sknet, name)])"
+    assert run_python(code) == "[]\n"
+    code = "import sys, keras_sknet; print('keras_sknet.training' in sys.modules, hasattr(keras_sknet, 'x'))"
+    assert run_python(code) == "False False\n"
+
+
 @pytest.mark.parametrize(
     "name, source",
     [

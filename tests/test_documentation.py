@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import runpy
 import textwrap
 import types
 from pathlib import Path
@@ -162,6 +163,13 @@ def test_examples_of_the_readme_run_in_order(with_slow, tmp_path, monkeypatch):
     for code, slow in BLOCKS:
         if with_slow or not slow:
             run(code, namespace)
+
+
+def test_the_page_of_public_names_is_true():
+    script = runpy.run_path(str(README.parent / "docs" / "api.py"))
+    text = script["PAGE"].read_text(encoding="utf-8")
+    assert text == script["page"]()
+    assert all(f"| `{name}` |" in text for name in WITH_EXAMPLE if name != "SKNetBackbone")
 
 
 def test_blocks_are_found_with_their_marks():

@@ -71,7 +71,7 @@ def add_to(commands):
     parser.add_argument(
         "--quantize",
         choices=QUANTIZE,
-        help="tflite: store weights in less than float32, int8 computes so too",
+        help="tflite: store weights in less than float32; dynamic and int8 also compute in 8-bit integers",
     )
     parser.add_argument(
         "--data",

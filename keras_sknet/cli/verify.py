@@ -13,9 +13,9 @@ DESCRIPTION = """\
 Runs an exported model and the Keras model that it was made of on the same random images, and on
 those that are given, and compares their outputs.
 
-Allowed are differences of 1e-4 of the largest output (of 1e-5 for a .keras file), and
-of 3e-2 for weights in float16. A file of 8-bit integers must have the same output at the top for half
-of the images, which shows that it is not broken, not how accurate it is.
+Allowed are differences of 1e-4 of the largest output (of 1e-5 for a .keras file), of 3e-2 where weights
+or arithmetic are float16, and of 5e-2 where they are bfloat16. A file of 8-bit integers must have the
+same output at the top for half of the images, which shows that it is not broken, not how accurate it is.
 """
 
 

@@ -28,10 +28,11 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
       their inputs and outputs.
     - `classify_jpeg` takes `image_bytes`, strings of shape (batch,), JPEG or PNG files. It decodes, resizes
       and crops them as in evaluation (`keras_sknet.data.decode`, `evaluation_transform`) and returns
-      `classes` and `scores`, (batch, 5): names and probabilities of the five likeliest, best first; and
-      `probabilities` of all. Logits go through softmax. A file that is none, or is cut off, fails the
-      request: nobody gets a wrong answer. For models of RGB images that end in a `Classifier` and normalize
-      pixels themselves (`ImageNormalization`, or `Rescaling` or `Normalization` of Keras).
+      `classes` and `scores`, (batch, 5): names and probabilities of the five likeliest (of all, if they
+      are fewer), best first; and `probabilities` of all. Logits go through softmax. A file that is none,
+      or is cut off, fails the request: nobody gets a wrong answer. For models of RGB images that end in a
+      `Classifier` and normalize pixels themselves (`ImageNormalization`, or `Rescaling` or `Normalization`
+      of Keras).
     - `features` takes `images` and returns what `feature_pyramid` does, and `pooled`, the mean of the last
       one over height and width. For networks of this package that take RGB images.
 
@@ -45,14 +46,14 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
         model: Functional `keras.Model`, on the TensorFlow backend.
         path: Folder to write. It appears when it is complete; one that exists is never overwritten.
         version: Positive integer, with which `path` is the model's folder on a server, made if it is
-            missing, and the SavedModel appears in it as the folder of this number, beside older versions. A
-            server that watches `path` sees it whole or not at all. Defaults to `None`: `path` itself is
-            the SavedModel.
+            missing (the folder around it must exist), and the SavedModel appears in it as the folder of
+            this number, beside older versions. A server that watches `path` sees it whole or not at all.
+            Defaults to `None`: `path` itself is the SavedModel.
         size: Integer or pair of them, the height and width for `classify_jpeg` and the warm-up where the
             model's are `None`. Defaults to `224`.
-        verify: Whether `serving_default` must give the model's outputs, within 1e-4 of the largest, before
-            the folder appears: `True` (default) on random images, an array of images: on these too, or
-            `False`.
+        verify: Whether `serving_default` must give the model's outputs, as exactly as `verify_export` says,
+            before the folder appears: `True` (default) on random images, an array of images: on these too,
+            or `False`.
 
     Returns:
         `Report` with `path`, `format`, `bytes` and `difference`.

@@ -55,9 +55,10 @@ def verify_export(model, path, images=None):
 
     Both get the same random images, and `images` where given (instead of random ones if the model fixes the
     batch size, or takes images of any size and these have another than 64×64). Allowed are differences of
-    1e-4 of the largest output (of 1e-5 for a `.keras` file), and of 3e-2 for weights in float16. A file of
-    8-bit integers must have the same output at the top for half of the images, which shows that it is not
-    broken: how accurate it is, only labelled images can tell.
+    1e-4 of the largest output (of 1e-5 for a `.keras` file), of 3e-2 where weights or arithmetic are
+    float16, and of 5e-2 where they are bfloat16. A file of 8-bit integers must have the same output at the
+    top for half of the images, which shows that it is not broken: how accurate it is, only labelled images
+    can tell.
 
     Args:
         model: Functional `keras.Model`, on the TensorFlow backend.

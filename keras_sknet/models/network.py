@@ -59,6 +59,8 @@ DOCUMENTATION = """{summary}
     Raises:
         ValueError: for an argument that cannot work, or a weights file that does not fit.
         TypeError: for an unknown argument.
+        FileNotFoundError: if the weights are not there, or the hub cannot be reached.
+        ImportError: if weights need a package (the extra `pretrained`) that is not installed.
 
     Example:
 

@@ -10,6 +10,7 @@ from keras_sknet.training.interrupt import GentleInterrupt as GentleInterrupt
 from keras_sknet.training.progress import ProgressBar as ProgressBar
 from keras_sknet.training.recipe import Recipe as Recipe
 from keras_sknet.training.recipes import CIFAR as CIFAR
+from keras_sknet.training.recipes import CIFAR_COSINE as CIFAR_COSINE
 from keras_sknet.training.recipes import DIGITS as DIGITS
 from keras_sknet.training.recipes import FINETUNE as FINETUNE
 from keras_sknet.training.recipes import FINETUNE_HEAD as FINETUNE_HEAD

@@ -138,8 +138,13 @@ def test_probabilities_keep_the_variable_dtype(policy):
     assert model.get_layer("sk_3_1").compute_dtype == keras.config.dtype_policy().compute_dtype
 
 
-def test_small_net_is_small():
-    assert keras_sknet.SKNetSmall().count_params() < 500_000
+@pytest.mark.parametrize(
+    "network, trainable, multiply_adds",
+    [("SKNetSmall", 161_058, 16_101_376), ("SKNetThin", 371_890, 9_853_824)],
+)
+def test_counts_of_the_small_nets(network, trainable, multiply_adds):
+    counts = keras_sknet.complexity(getattr(keras_sknet, network)())
+    assert (counts.trainable_parameters, counts.multiply_adds) == (trainable, multiply_adds)
 
 
 @pytest.mark.slow
