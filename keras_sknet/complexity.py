@@ -9,7 +9,7 @@ import keras
 
 from keras_sknet.layers import SelectiveKernel
 from keras_sknet.ops._private import flatten_layers
-from keras_sknet.ops.paths import convolution_path
+from keras_sknet.ops.paths import step_by_step
 from keras_sknet.validation import is_positive_integer, require
 
 # Layers count themselves while a model is called: one model after the other.
@@ -27,7 +27,8 @@ class Complexity(NamedTuple):
             output element.
         multiply_adds_with_batch_norm: `multiply_adds` and one operation per output of batch
             normalization.
-        uncounted: Names of layers with weights whose multiply-adds no rule here counts. Defaults to `()`.
+        uncounted: Names of layers with weights whose multiply-adds no rule here counts: those of other
+            kinds, and recurrent ones that are not unrolled. Defaults to `()`.
 
     Example:
 
@@ -79,14 +80,21 @@ def complexity(model, input_shape=None):
     uncounted = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(_COUNTING)
-        for layer in flatten_layers(model):
+        layers = flatten_layers(model)
+        loops = [layer for layer in layers if isinstance(layer, keras.layers.RNN) and not layer.unroll]
+        in_loops = {id(inner) for loop in loops for inner in flatten_layers(loop)[1:]}
+        for layer in layers:
             rule = _rule(layer)
-            if rule is not None:
+            if layer in loops:
+                uncounted.append(layer.name)
+            elif id(layer) in in_loops:
+                continue
+            elif rule is not None:
                 stack.enter_context(_counted(layer, *rule, totals))
             elif _owns_matrix(layer):
                 uncounted.append(layer.name)
         # Step by step: every layer that there is must be called.
-        stack.enter_context(convolution_path("keras"))
+        stack.enter_context(step_by_step())
         _Trace(model)(keras.KerasTensor((1, *shape), model.inputs[0].dtype))
     return Complexity(
         trainable_parameters=_size(model.trainable_weights),
@@ -199,11 +207,13 @@ def _owns_matrix(layer):
 
 @contextlib.contextmanager
 def _counted(layer, total, count, totals):
-    call = layer.call
+    call, own = layer.call, layer.__dict__.get("call")
+    thread = threading.get_ident()
 
     def counting_call(inputs, *args, **kwargs):
         outputs = call(inputs, *args, **kwargs)
-        totals[total] += count(layer, tuple(inputs.shape), tuple(outputs.shape))
+        if threading.get_ident() == thread:  # another one may be using the model
+            totals[total] += count(layer, tuple(inputs.shape), tuple(outputs.shape))
         return outputs
 
     # On the instance it hides the class's method until it is deleted.
@@ -211,4 +221,7 @@ def _counted(layer, total, count, totals):
     try:
         yield
     finally:
-        del layer.__dict__["call"]
+        if own is None:
+            del layer.__dict__["call"]
+        else:
+            layer.__dict__["call"] = own

@@ -109,21 +109,24 @@ class ConvNormAct(Foldable):
     def _way_to_infer(self, inputs):
         """The method that computes the layer faster than step by step, in inference, or `None`."""
         output_shape = self.compute_output_shape(inputs.shape)  # which checks the shape
-        standard = self._is_standard()
+        if type(self.conv) is not GroupedConv2D or not (self.folded or self._has_own_norm()):
+            return None
+        parts = (self, self.conv) if self.folded else (self, self.conv, self.norm)
+        in_float32 = all(part.compute_dtype == "float32" for part in parts)
         if self.conv.groups > 1:
-            return self._call_folded if standard and not self.folded else None
-        if standard and max(self.conv.kernel_size) == 1 and prefers_product(inputs):
+            return self._call_folded if in_float32 and not self.folded else None
+        if in_float32 and max(self.conv.kernel_size) == 1 and prefers_product(inputs):
             images_outweigh = outweigh(output_shape, inputs.shape[3])
             if images_outweigh and self.activation is keras.activations.linear:
                 return self._call_folded
             return functools.partial(self._call_as_product, fold=images_outweigh or self.folded)
         return self._call_in_rows if prefers_rows(inputs, output_shape) else None
 
-    def _is_standard(self):
-        """Whether the parts are those that this layer made, in float32: others may have taken their place."""
-        own = type(self.conv) is GroupedConv2D and (self.folded or type(self.norm) is BatchNormalization)
-        parts = (self, self.conv) if self.folded else (self, self.conv, self.norm)
-        return own and all(part.compute_dtype == "float32" for part in parts)
+    def _has_own_norm(self):
+        """Whether batch normalization is as this layer made it: something else may have taken its place."""
+        norm = self.norm
+        as_made = type(norm) is BatchNormalization and norm.scale and norm.center and not norm.renorm
+        return as_made and norm.axis in (-1, 3)
 
     def _call_folded(self, inputs):
         """Batch normalization in the kernel, where that is small, and a bias.
@@ -159,12 +162,17 @@ class ConvNormAct(Foldable):
         pointwise = max(self.conv.kernel_size + self.conv.strides) == 1
         convolved = self.conv(to_rows(inputs) if pointwise else inputs, training=False)
         rows = convolved if pointwise else to_rows(convolved)
-        x = self.activation(rows if self.folded else self.norm(rows, training=False))
-        return from_rows(x, *self.compute_output_shape(inputs.shape)[1:3])
+        rows = rows if self.folded else self.norm(rows, training=False)
+        size = self.compute_output_shape(inputs.shape)[1:3]
+        if self.activation is keras.activations.relu:
+            return from_rows(self.activation(rows), *size)
+        return self.activation(from_rows(rows, *size))
 
     def can_forget(self, inputs):
         """Whether `call_and_forget` can be used in training."""
-        if self.folded or not self.norm.trainable or self.norm.compute_dtype != self.conv.compute_dtype:
+        if self.folded or not self._has_own_norm() or not self.norm.trainable:
+            return False
+        if self.norm.compute_dtype != self.conv.compute_dtype:
             return False
         # Replicas would have to share their statistics a second time.
         return fuses(inputs, axis=-1) and replica_count() == 1
@@ -176,8 +184,7 @@ class ConvNormAct(Foldable):
         def normalize(x, gamma, beta):
             return self.activation(fused(x, gamma, beta, self.norm.epsilon)[0])
 
-        gamma, beta = (ops.convert_to_tensor(weight) for weight in (self.norm.gamma, self.norm.beta))
-        return remade(output, normalize, convolved, gamma, beta)
+        return remade(output, normalize, convolved, self.norm.gamma, self.norm.beta)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

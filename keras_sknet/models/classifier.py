@@ -1,9 +1,12 @@
 """A new head for a network that was trained on other classes."""
 
+import itertools
+
 import keras
 import numpy as np
 
 from keras_sknet.layers import Classifier
+from keras_sknet.models.rebuild import is_graph
 from keras_sknet.ops._private import graph_nodes
 from keras_sknet.validation import is_positive_integer, require
 
@@ -14,7 +17,8 @@ def replace_classifier(model, class_names, activation="softmax"):
     All other layers are shared with `model`, and so are their weights.
 
     Args:
-        model: Functional `keras.Model` that ends in a `Classifier` (or another dense layer), or in features
+        model: Functional `keras.Model` that ends in a `Classifier` (or another dense layer, with softmax or
+            sigmoid behind it or not), itself or a model inside it that it ends in, or in features
             `(batch, features)` or `(batch, height, width, features)`, which are averaged.
         class_names: Sequence of names, one a class, which are saved with the model; or an integer, how many
             classes there are.
@@ -49,12 +53,43 @@ def replace_classifier(model, class_names, activation="softmax"):
         "names, one a class, or how many classes there are",
         class_names=class_names,
     )
-    heads = [node for node in graph_nodes(model) if isinstance(node.operation, keras.layers.Dense)]
-    head = next((node for node in heads if node.outputs[0] is output), None)
-    if head:
-        output = head.input_tensors[0]
-    elif len(output.shape) == 4:
-        output = keras.layers.GlobalAveragePooling2D("channels_last", name="avg_pool")(output)
+    features = _features(model)
+    body = keras.Model(model.input, features)
+    if len(features.shape) == 4:
+        name = _free_name("avg_pool", body)
+        features = keras.layers.GlobalAveragePooling2D("channels_last", name=name)(features)
     classes, names = (len(class_names), tuple(class_names)) if named else (int(class_names), None)
-    classifier = Classifier(classes, activation, names, name="predictions")
-    return keras.Model(model.inputs, classifier(output), name=model.name)
+    classifier = Classifier(classes, activation, names, name=_free_name("predictions", body))
+    return keras.Model(model.input, classifier(features), name=model.name)
+
+
+def _features(model):
+    """The tensor that the classifier of a model is given; without a classifier, the model's output."""
+    (output,) = model.outputs
+    calls = {id(x): node for node in graph_nodes(model) for x in node.outputs}
+    node = calls.get(id(output))
+    while node is not None and _makes_probabilities(node.operation):
+        node = calls.get(id(node.input_tensors[0]))
+    if node is not None and isinstance(node.operation, keras.layers.Dense):
+        return node.input_tensors[0]
+    inner = node.operation if node is not None and is_graph(node.operation) else None
+    if inner is None or len(inner.outputs) > 1:
+        return output
+    features = _features(inner)
+    if features is inner.outputs[0]:
+        return output
+    return keras.Model(inner.input, features, name=inner.name)(*node.arguments.args, **node.arguments.kwargs)
+
+
+def _makes_probabilities(operation):
+    functions = (keras.activations.softmax, keras.activations.sigmoid)
+    return isinstance(operation, keras.layers.Softmax) or (
+        isinstance(operation, keras.layers.Activation) and operation.activation in functions
+    )
+
+
+def _free_name(name, model):
+    """`name`, or with a number behind it where a layer has it."""
+    taken = {layer.name for layer in model.layers}
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+    return next(name for name in names if name not in taken)

@@ -7,7 +7,7 @@ import keras
 
 from keras_sknet.layers import Bottleneck, ImageNormalization, Stem
 from keras_sknet.models.residual import FIRST_STAGE
-from keras_sknet.ops._private import flatten_layers
+from keras_sknet.ops._private import flatten_layers, graph_nodes
 from keras_sknet.validation import require
 
 
@@ -37,12 +37,12 @@ def feature_pyramid(model):
     """
     _require_functional(model)
     stems = [layer for layer in model.layers if isinstance(layer, Stem)]
-    last_blocks = {_stage(layer): layer for layer in model.layers if _stage(layer)}
-    require(stems and last_blocks, "model", "a network of this package", model=model.name)
+    # Of this model's own calls: its layers may be called in others too.
+    calls = [node for node in graph_nodes(model) if _stage(node.operation)]
+    require(stems and calls, "model", "a network of this package", model=model.name)
+    last = {_stage(node.operation): node.outputs[0] for node in calls}
     first_level = int(math.log2(stems[0].stride))
-    outputs = {
-        f"P{stage - FIRST_STAGE + first_level}": block.output for stage, block in sorted(last_blocks.items())
-    }
+    outputs = {f"P{stage - FIRST_STAGE + first_level}": x for stage, x in sorted(last.items())}
     return keras.Model(model.input, outputs, name=f"{model.name}_pyramid")
 
 

@@ -122,6 +122,7 @@ def network(block, function, summary, block_arguments, reference, last_block=Non
         return residual_network(make_block, function, **options)
 
     build.__name__ = build.__qualname__ = function
+    build.__module__ = "keras_sknet.models"  # where pickle finds it
     build.__signature__ = signature
     values = {name: parameter.default for name, parameter in signature.parameters.items()}
     build.__doc__ = DOCUMENTATION.format(

@@ -14,7 +14,8 @@ def in_precision(model, policy):
 
     Args:
         model: Functional or built sequential `keras.Model`.
-        policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`. Layers of other dtypes stay as they are.
+        policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`. Layers of other dtypes stay as they are,
+            and so do those of float32 in a model that has layers of mixed precision.
 
     Returns:
         A new `keras.Model` with weights of its own, or `model` itself where all is float32 and is to be.
@@ -30,19 +31,38 @@ def in_precision(model, policy):
     ```
     """
     one_of("policy", policy, POLICIES)
-    if policy == "float32" and is_graph(model):
-        configs = [layer.get_config() for layer in model.layers]
-        if configs == [_with_policy(config, policy) for config in configs]:
+    if is_graph(model):
+        names = _policy_names([layer.get_config() for layer in model.layers])
+        if policy == "float32" and names <= {"float32"}:
             return model
-    return rebuild_model(model, lambda layer: rebuild_layer(layer, _with_policy(layer.get_config(), policy)))
+        # What is float32 in a model of mixed precision is so on purpose.
+        replaced = names - {"float32"} or {"float32"}
+    else:
+        replaced = set()  # and refused
+    return rebuild_model(
+        model, lambda layer: rebuild_layer(layer, _with_policy(layer.get_config(), replaced, policy))
+    )
 
 
-def _with_policy(config, policy):
-    """The config of a layer with every policy in it, at whatever depth, replaced."""
-    if isinstance(config, (list, tuple)):
-        return type(config)(_with_policy(value, policy) for value in config)
-    if not isinstance(config, dict):
-        return config
-    if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in POLICIES:
+def _policy_names(config):
+    """Those of `POLICIES` that are in a config, at whatever depth."""
+    if _is_policy(config):
+        return {config["config"]["name"]}
+    parts = config.values() if isinstance(config, dict) else config
+    return set().union(*map(_policy_names, parts)) if isinstance(config, (dict, list, tuple)) else set()
+
+
+def _with_policy(config, replaced, policy):
+    """A config in which `policy` stands, at whatever depth, in place of policies of the names `replaced`."""
+    if _is_policy(config) and config["config"]["name"] in replaced:
         return {**config, "config": {"name": policy}}
-    return {key: _with_policy(value, policy) for key, value in config.items()}
+    if isinstance(config, dict):
+        return {key: _with_policy(value, replaced, policy) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_policy(value, replaced, policy) for value in config)
+    return config
+
+
+def _is_policy(config):
+    is_one = isinstance(config, dict) and config.get("class_name") == "DTypePolicy"
+    return is_one and config["config"]["name"] in POLICIES

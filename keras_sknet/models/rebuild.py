@@ -1,6 +1,7 @@
 """Building a functional model anew, layer by layer: what every rewriting of a model starts from."""
 
 import contextlib
+import tempfile
 
 import keras
 import numpy as np
@@ -17,13 +18,17 @@ def is_graph(layer):
 
 
 def copy_own_weights(layer, new):
-    """Gives `new` the weights that `layer` has outside the layers in it."""
+    """Gives `new` what `layer` has of its own, outside the layers in it: weights, and a vocabulary."""
     weights = {}
     layer.save_own_variables(weights)
     if keras.backend.backend() == "jax":
         # Assigned, an array is shared; and given away when one of the two is trained.
         weights = {name: np.array(value) for name, value in weights.items()}
     new.load_own_variables(weights)
+    if hasattr(layer, "save_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            new.load_assets(folder)
 
 
 def rebuild_model(model, rebuild, layers_inside=flatten_layers, copy_own=copy_own_weights):
@@ -123,11 +128,11 @@ def _new_inputs(model):
     return keras.tree.map_structure(copy, model.input)
 
 
-def _call(layer, inputs, *args, **kwargs):
+def _call(layer, *args, **kwargs):
     # It may stand where a layer was called with more, such as a mask.
     if isinstance(layer, keras.layers.Identity):
-        return layer(inputs)
-    return layer(inputs, *args, **kwargs)
+        return layer(*args[:1] or list(kwargs.values())[:1])
+    return layer(*args, **kwargs)
 
 
 @contextlib.contextmanager

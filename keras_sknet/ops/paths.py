@@ -1,13 +1,16 @@
 """Which implementation runs a convolution: the rule, and the context manager that overrides it."""
 
 import contextlib
+import contextvars
 import functools
 
 import keras
 
 PATHS = ("auto", "native", "custom", "keras")
 
-_forced_path = "auto"
+# The innermost `with` blocks of all threads, which may overlap.
+_forced = []
+_stepwise = contextvars.ContextVar("stepwise", default=False)
 
 
 @contextlib.contextmanager
@@ -44,27 +47,43 @@ def convolution_path(path):
             f"`path` must be 'auto' or 'keras' off the TensorFlow backend. Received: path={path!r}, "
             f"backend={keras.backend.backend()!r}"
         )
-    global _forced_path
-    before, _forced_path = _forced_path, path
+    choice = [path]  # of its own identity, by which it is found again
+    _forced.append(choice)
     try:
         yield
     finally:
-        _forced_path = before
+        _forced[:] = [other for other in _forced if other is not choice]
+
+
+@contextlib.contextmanager
+def step_by_step():
+    """Chooses the path `"keras"` inside a `with` block, in this thread alone."""
+    token = _stepwise.set(True)
+    try:
+        yield
+    finally:
+        _stepwise.reset(token)
 
 
 def current_path(*what):
     """Returns the path that runs here: the one that `convolution_path` forces, else that of `choose_path`."""
-    return choose_path(*what) if _forced_path == "auto" else _forced_path
+    return _forced_path() if is_forced() else choose_path(*what)
 
 
 def is_forced():
     """Whether `convolution_path` has chosen: what is computed then must not depend on the processor."""
-    return _forced_path != "auto"
+    return _forced_path() != "auto"
 
 
 def is_plain():
     """Whether layers compute what defines them step by step: off TensorFlow, or on the path `"keras"`."""
-    return keras.backend.backend() != "tensorflow" or _forced_path == "keras"
+    return keras.backend.backend() != "tensorflow" or _forced_path() == "keras"
+
+
+def _forced_path():
+    if _stepwise.get():
+        return "keras"
+    return _forced[-1][0] if _forced else "auto"
 
 
 def choose_path(dtype, groups, dilation_rate, trains_pointwise=False):

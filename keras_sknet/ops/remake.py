@@ -7,7 +7,7 @@ def remade(value, function, *inputs):
     Args:
         value: Tensor, what `function(*inputs)` is; taken as it is in the forward pass.
         function: Function of tensors without side effects, whose first derivative TensorFlow knows.
-        *inputs: Tensors that are kept.
+        *inputs: Tensors that are kept, or variables, of which the values are.
 
     Returns:
         Tuple `(value, again)`. `again(after)` returns `value` made again once the tensor `after` is there,
@@ -32,6 +32,8 @@ def remade(value, function, *inputs):
     import tensorflow as tf
 
     made = {}
+    # A variable may have another value by the time of the backward pass.
+    inputs = [tf.convert_to_tensor(x) for x in inputs]
 
     def make(after):
         # Behind `after`: TensorFlow would otherwise compute this early, or find that it has it already.

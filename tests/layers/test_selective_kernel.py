@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from checks import check_layer
-from keras_sknet import K3, K5, K7, Branch, ConvNormAct, SelectiveKernel
+from keras_sknet import K3, K5, K7, BatchNormalization, Branch, ConvNormAct, SelectiveKernel
 from keras_sknet.layers import record_attention
 from oracles import numpy_conv2d
 
@@ -94,6 +94,70 @@ def test_training_keeps_no_features_and_loses_nothing_by_it(count, dtype, monkey
     assert (kept, kept_otherwise) == (0, count)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_gradients_are_of_the_weights_that_the_forward_pass_had(monkeypatch):
+    x = tf.constant(np.random.default_rng(3).normal(size=(4, 6, 6, 16)).astype("float32"))
+
+    def gradient():
+        unit = randomized(SelectiveKernel(16, SMALL[:2]), x.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(unit(x, training=True) ** 2)
+        for convolution in unit.convolutions:
+            convolution.norm.gamma.assign(3 * convolution.norm.gamma)  # as an optimizer may
+        return tape.gradient(loss, x)
+
+    got = gradient()
+    monkeypatch.setattr(ConvNormAct, "can_forget", lambda *_: False)
+    np.testing.assert_array_equal(got, gradient())
+
+
+def test_it_trains_in_a_loop():
+    unit = randomized(SelectiveKernel(16, SMALL[:2]), (None, 6, 6, 16))
+    x = tf.random.normal((4, 6, 6, 16))
+
+    def gradients(steps):
+        with tf.GradientTape() as tape:
+            h = x
+            for _ in steps:
+                h = unit(h, training=True)
+            loss = tf.reduce_sum(h**2)
+        return tape.gradient(loss, [weight.value for weight in unit.trainable_variables])
+
+    expected = gradients(range(3))
+    for got, want in zip(tf.function(gradients)(tf.range(3)), expected, strict=True):
+        assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        keras.layers.GroupNormalization(4),
+        keras.layers.LayerNormalization(),
+        keras.layers.BatchNormalization(scale=False),
+        BatchNormalization(renorm=True),
+        keras.layers.Identity(),
+    ],
+    ids=lambda norm: type(norm).__name__,
+)
+def test_what_was_put_in_place_of_batch_normalization_has_its_own_gradient(norm, monkeypatch):
+    x = tf.constant(np.random.default_rng(3).normal(size=(4, 6, 6, 16)).astype("float32"))
+
+    def gradient():
+        keras.utils.set_random_seed(0)
+        unit = SelectiveKernel(16, SMALL[:2])
+        for convolution in unit.convolutions:
+            convolution.norm = type(norm).from_config({**norm.get_config(), "name": "other"})
+        unit(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(unit(x, training=True) ** 2)
+        return tape.gradient(loss, x)
+
+    got = gradient()
+    monkeypatch.setattr(ConvNormAct, "can_forget", lambda *_: False)
+    np.testing.assert_allclose(got, gradient(), atol=1e-6)
 
 
 def test_trains_with_only_its_convolutions_in_bfloat16():

@@ -33,6 +33,17 @@ def test_pyramid_levels_follow_the_stride_where_the_stem_has_none():
     assert {level: y.shape[1] for level, y in pyramid.output.items()} == {"P0": 32, "P1": 16, "P2": 8}
 
 
+def test_a_network_whose_layers_are_called_again_has_a_pyramid_of_its_own():
+    network = tiny()
+    inputs = x = keras.Input((64, 64, 3))
+    for layer in network.layers[1:]:
+        x = layer(x)
+    levels = feature_pyramid(keras.Model(inputs, x))(IMAGES)
+    assert levels["P5"].shape == (4, 2, 2, 32)
+    for level, y in feature_pyramid(tiny(input_shape=(64, 64, 3)))(IMAGES).items():
+        assert levels[level].shape == y.shape
+
+
 def stage_of(weight):
     for part in weight.path.split("/"):
         if part == "stem":

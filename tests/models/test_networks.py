@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import keras
 import numpy as np
@@ -136,6 +137,11 @@ def test_probabilities_keep_the_variable_dtype(policy):
     y = model(np.zeros((1, 32, 32, 3)))
     assert keras.backend.standardize_dtype(y.dtype) == keras.config.dtype_policy().variable_dtype
     assert model.get_layer("sk_3_1").compute_dtype == keras.config.dtype_policy().compute_dtype
+
+
+def test_networks_can_be_sent_to_other_processes():
+    for network in (keras_sknet.SKNet50, keras_sknet.ResNeXt29_8x64d, keras_sknet.SKNetThin):
+        assert pickle.loads(pickle.dumps(network)) is network
 
 
 @pytest.mark.parametrize(

@@ -38,3 +38,14 @@ def test_policies_of_layers_inside_layers_change():
     outputs = keras.layers.TimeDistributed(ConvNormAct(4, 3, dtype="mixed_bfloat16"))(inputs)
     model = keras_sknet.in_precision(keras.Model(inputs, outputs), "float32")
     assert model.layers[-1].layer.compute_dtype == "float32"
+
+
+def test_what_is_float32_on_purpose_stays_so():
+    network = tiny(include_top=False, pooling="avg")
+    inputs = keras.Input((32, 32, 3))
+    head = keras.layers.Dense(3, "softmax", dtype="float32")
+    model = keras.Model(inputs, head(keras_sknet.in_precision(network, "mixed_bfloat16")(inputs)))
+    other = keras_sknet.in_precision(model, "mixed_float16")
+    assert other.layers[-1].compute_dtype == "float32"
+    assert other.layers[-2].layers[-2].compute_dtype == "float16"
+    assert keras_sknet.in_precision(other, "float32").layers[-2].layers[-2].compute_dtype == "float32"

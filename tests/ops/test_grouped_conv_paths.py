@@ -129,9 +129,7 @@ print("equal")
 
 
 def test_the_forced_path_ends_with_its_block():
-    def forced():
-        return paths._forced_path
-
+    forced = paths._forced_path
     with convolution_path("custom"):
         with pytest.raises(KeyError), convolution_path("keras"):
             assert forced() == "keras"
@@ -140,6 +138,14 @@ def test_the_forced_path_ends_with_its_block():
         with convolution_path("auto"):
             assert forced() == "auto"
         assert forced() == "custom"
+    assert forced() == "auto"
+    # Blocks of different threads end in any order.
+    first, second = convolution_path("keras"), convolution_path("native")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert forced() == "native"
+    second.__exit__(None, None, None)
     assert forced() == "auto"
 
 

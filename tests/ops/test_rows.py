@@ -51,6 +51,26 @@ def test_a_layer_in_rows_gives_what_it_gives_on_images(monkeypatch, batch, activ
         assert np.abs(outputs[0] - outputs[1]).max() <= 1e-5 * np.abs(outputs[0]).max()
 
 
+def test_what_looks_at_images_is_given_images(monkeypatch):
+    monkeypatch.setattr(conv_norm_act, "prefers_product", lambda _: False)
+    monkeypatch.setattr(conv_norm_act, "prefers_rows", lambda *_: True)
+    cut, to_rows = [], rows.to_rows
+    monkeypatch.setattr(conv_norm_act, "to_rows", lambda x: cut.append(x.shape) or to_rows(x))
+    x = tf.random.normal((1, 8, 8, 16))
+    for kernel_size in (1, 3):
+        layer = ConvNormAct(16, kernel_size, activation=lambda y: keras.ops.softmax(y, (1, 2)))
+        layer(x)
+        expected = layer.activation(layer.norm(layer.conv(x)))
+        np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-6)
+        assert cut.pop() and not cut
+        layer = ConvNormAct(16, kernel_size)
+        layer.norm = keras.layers.GroupNormalization(4)
+        layer(x)
+        expected = layer.activation(layer.norm(layer.conv(x)))
+        np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-6)
+        assert not cut
+
+
 def test_groups_and_training_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(conv_norm_act, "prefers_rows", lambda *_: True)
     monkeypatch.setattr(conv_norm_act, "to_rows", lambda _: pytest.fail("cut into rows"))

@@ -80,3 +80,30 @@ def test_a_model_with_layers_in_front_of_the_network_keeps_them():
         assert all(map(np.array_equal, model.get_layer(layer.name).get_weights(), layer.get_weights()))
     again = keras_sknet.replace_classifier(keras.Model(inputs, model(flipped)), 4)
     assert again.output_shape == (None, 4)
+    assert again.layers[-1].kernel.shape == model.layers[-1].kernel.shape[:1] + (4,)  # of its features
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    features = keras.Model(model.input, model.layers[-1].input)(images)
+    np.testing.assert_allclose(again(images), again.layers[-1](features), atol=1e-6)
+
+
+@pytest.mark.parametrize("behind", ["softmax", "sequential", "names"])
+def test_a_classifier_is_found_behind_and_inside(behind):
+    """The features before it are what the new one is given, and names are free."""
+    base = tiny(classifier_activation=None)
+    width = base.layers[-1].kernel.shape[0]
+    if behind == "softmax":
+        model = keras.Model(base.input, keras.layers.Activation("softmax", dtype="float32")(base.output))
+    elif behind == "sequential":
+        model = keras.Sequential([base.input, keras.layers.RandomFlip(), base, keras.layers.Softmax()])
+    else:
+        second = keras.layers.Dense(7, "relu", name="second")(base.output)
+        model = keras.Model(base.input, keras.layers.Dense(3)(second))
+        width = 7
+    new = keras_sknet.replace_classifier(model, 2)
+    assert new.layers[-1].kernel.shape == (width, 2)
+    assert new.layers[-1].name == ("predictions_1" if behind == "names" else "predictions")
+    new.compile("sgd", "sparse_categorical_crossentropy")
+    images = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3))
+    before = [weight.numpy() for weight in base.layers[4].trainable_weights]
+    new.fit(images, np.arange(4) % 2, verbose=0)
+    assert any(np.any(w != b) for w, b in zip(base.layers[4].trainable_weights, before, strict=True))
