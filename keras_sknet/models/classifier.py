@@ -54,13 +54,13 @@ def replace_classifier(model, class_names, activation="softmax"):
         class_names=class_names,
     )
     features = _features(model)
-    body = keras.Model(model.input, features)
+    body = keras.Model(_input(model), features)
     if len(features.shape) == 4:
         name = _free_name("avg_pool", body)
         features = keras.layers.GlobalAveragePooling2D("channels_last", name=name)(features)
     classes, names = (len(class_names), tuple(class_names)) if named else (int(class_names), None)
     classifier = Classifier(classes, activation, names, name=_free_name("predictions", body))
-    return keras.Model(model.input, classifier(features), name=model.name)
+    return keras.Model(_input(model), classifier(features), name=model.name)
 
 
 def _features(model):
@@ -78,7 +78,13 @@ def _features(model):
     features = _features(inner)
     if features is inner.outputs[0]:
         return output
-    return keras.Model(inner.input, features, name=inner.name)(*node.arguments.args, **node.arguments.kwargs)
+    body = keras.Model(_input(inner), features, name=inner.name)
+    return body(*node.arguments.args, **node.arguments.kwargs)
+
+
+def _input(model):
+    # A sequential model has no `input` before it is called by itself.
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def _makes_probabilities(operation):

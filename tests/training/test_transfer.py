@@ -82,8 +82,8 @@ def test_a_model_with_layers_in_front_of_the_network_keeps_them():
     assert again.output_shape == (None, 4)
     assert again.layers[-1].kernel.shape == model.layers[-1].kernel.shape[:1] + (4,)  # of its features
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
-    features = keras.Model(model.input, model.layers[-1].input)(images)
-    np.testing.assert_allclose(again(images), again.layers[-1](features), atol=1e-6)
+    features = keras.Model(model.input, model.layers[-1].input)(images, training=False)
+    np.testing.assert_allclose(again(images, training=False), again.layers[-1](features), atol=1e-6)
 
 
 @pytest.mark.parametrize("behind", ["softmax", "sequential", "names"])
