@@ -97,7 +97,7 @@ def _hidden_folder(parent, path):
     """A folder in `parent` for the time of a `with` block; errors of the disk are in words about `path`."""
     with contextlib.ExitStack() as stack:
         try:
-            folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=parent)
+            folder = tempfile.TemporaryDirectory(prefix=f".{path.name[:50]}.", dir=parent)
             folder = Path(stack.enter_context(folder))
         except OSError as error:
             raise OSError(error.errno, f"Cannot write here ({error.strerror})", str(path)) from error

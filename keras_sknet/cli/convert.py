@@ -117,6 +117,7 @@ def _to_timm(arguments, unfinished):
 
 def _lines(path):
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # Some editors begin a file by a mark of their own, and end it by an empty line.
+        return path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"argument --class-names: cannot read {str(path)!r} ({error})") from error

@@ -5,6 +5,7 @@ import sys
 from keras_sknet.cli.output import shown
 from keras_sknet.data import open_source, skip_corrupt
 from keras_sknet.data.cached import Cached
+from keras_sknet.validation import require
 
 DATA = """\
 'digits' (scikit-learn's, at three scales), 'folder:PATH' for PATH/SPLIT/CLASS/*.jpg (or .png), or 'tfds:NAME'
@@ -52,5 +53,17 @@ def open_data(arguments, split, cache=False, size=None):
     source, corrupt = skip_corrupt(open_source(arguments.data, split, arguments.data_dir), size)
     for _, path, reason in corrupt:
         print(f"Skipped: {shown(path)}, which {reason}", file=sys.stderr)
+    if split == "train" and corrupt:
+        _require_all_classes(source)
     # Digits are in memory anyway.
     return Cached(source) if cache and arguments.data != "digits" else source, len(corrupt)
+
+
+def _require_all_classes(source):
+    """Raises an error if corrupt files were all that a class had: a network would never give its name."""
+    labels = getattr(source.source, "labels", None)
+    if labels is None:  # only folders tell labels without reading images
+        return
+    left = {labels[index] for index in source.indices}
+    empty = [name for label, name in enumerate(source.class_names) if label not in left]
+    require(not empty, "--skip-corrupt", "used where each class has images that can be read", without=empty)

@@ -1,6 +1,7 @@
 """`keras-sknet finetune`: a trained network, taught other classes."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from keras_sknet.cli.errors import CommandError
@@ -10,13 +11,16 @@ from keras_sknet.cli.results import require_packages
 from keras_sknet.cli.training import adapted, add_options, model_scope, open_splits, run_training
 from keras_sknet.data.transforms import input_size
 from keras_sknet.models import in_precision, replace_classifier
-from keras_sknet.training import FINETUNE, FINETUNE_HEAD, finetune
+from keras_sknet.training import FINETUNE, FINETUNE_HEAD, finetune, write_history
+from keras_sknet.training.distribution import this_process
+from keras_sknet.training.loop import HISTORY
 
 STAGES = {"stem": "stem", "2": 2, "3": 3, "4": 4, "5": 5}
 DESCRIPTION = (
     """\
 Trains a trained network on other classes, in two parts: a new classifier on frozen stages, which run as in
-inference, and then all of it at a lower rate. The first part has half as many epochs as the second.
+inference, and then all of it at a lower rate. The first part has half as many epochs as the second. Both are
+in one history, the logs of the first in tensorboard/frozen.
 
 A run that was stopped or killed goes on when the same command is given again.
 
@@ -58,6 +62,9 @@ def run(arguments):
     try:
         whole = adapted(FINETUNE, arguments)
         head = adapted(FINETUNE_HEAD, arguments).with_epochs(-(-whole.epochs // 2))
+        if arguments.learning_rate:
+            lower = FINETUNE.learning_rate / FINETUNE_HEAD.learning_rate
+            whole = dataclasses.replace(whole, learning_rate=arguments.learning_rate * lower)
         scope = model_scope(arguments, whole)
         with scope():
             base = load_model(arguments.model, "--from")
@@ -68,6 +75,7 @@ def run(arguments):
         "model": str(arguments.model),
         "source": arguments.data,
         "freeze_through": arguments.freeze_through,
+        "head": dataclasses.asdict(head),
     }
 
     def make_model():
@@ -87,6 +95,8 @@ def run(arguments):
         )
         # One history, as the second part goes on where the first one ends.
         second = [{**logs, "epoch": len(first) + logs["epoch"]} for logs in second]
+        if this_process().is_first:
+            write_history(first + second, output / HISTORY)
         return first + second, len(first) + best
 
-    run_training(arguments, scope, whole, splits, skipped, make_model, train, description)
+    run_training(arguments, scope, whole, splits, skipped, make_model, train, description, True)

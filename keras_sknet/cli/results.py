@@ -91,16 +91,19 @@ def write_results(output, splits, metrics, recipe, no_export, start):
     model = load_keras_file(output / MODEL)
     test = splits["test"]
     transform = evaluation_transform(model) if recipe.crop else None
-    drawn = test.arrays() if isinstance(test, Digits) else None
+    # Digits have scales to tell of, where the recipe takes them as they are.
+    drawn = test.arrays() if isinstance(test, Digits) and transform is None else None
     batches = _batches(*drawn) if drawn else evaluation_batches(test, recipe.step_size, transform)
     with GentleInterrupt():
         result = evaluate(model, batches, test.class_names)
     write_evaluation(result, output)
-    metrics["accuracy"] = 1 - result.top1_error
+    stands_in = test is splits["validation"]
+    metrics |= {"accuracy": 1 - result.top1_error, "measured_on": "validation" if stands_in else "test"}
     if drawn:
         metrics |= _of_digits(model, splits, drawn, output)
     else:
-        print(f"Held-out images: {1 - result.top1_error:.1%} of {result.images:,} right")
+        of = "Validation" if stands_in else "Held-out"
+        print(f"{of} images: {1 - result.top1_error:.1%} of {result.images:,} right")
         metrics["data"] = {"images": {split: len(source) for split, source in splits.items()}}
     draw_curves(metrics["history"], output / "curves.png")
     metrics["exports"], failures = ({}, []) if no_export else _export(model, splits, transform, output)

@@ -99,7 +99,7 @@ def run(arguments):
             settings=settings,
         )
 
-    run_training(arguments, scope, recipe, splits, skipped, make_model, train, description)
+    run_training(arguments, scope, recipe, splits, skipped, make_model, train, description, False)
 
 
 def _recipe_for(arguments):

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,14 +12,13 @@ import keras
 from keras_sknet.cli.arguments import fraction, positive_integer, positive_number, seed, whole_number
 from keras_sknet.cli.data import add_data_options, open_data
 from keras_sknet.cli.errors import CommandError, Stopped
-from keras_sknet.cli.output import output_folder
-from keras_sknet.cli.results import remove_results, write_results
+from keras_sknet.cli.results import write_results
+from keras_sknet.cli.run_folder import RunFolder
 from keras_sknet.data import check_sizes, naming_corrupt_files
+from keras_sknet.data.missing import MissingSplit
 from keras_sknet.training import mirrored_strategy
 from keras_sknet.training.distribution import check_process, join, leave, this_process
-from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.recipe import PRECISIONS
-from keras_sknet.training.transfer import FROZEN
 
 
 def add_options(parser, data, output):
@@ -45,7 +43,8 @@ def add_options(parser, data, output):
         "--learning-rate",
         type=positive_number,
         metavar="X",
-        help="the highest, after the warm-up (default: the recipe's)",
+        help="the highest, after the warm-up; finetune: of the first part, in proportion of the second "
+        "(default: the recipe's)",
     )
     parser.add_argument(
         "--average",
@@ -140,7 +139,7 @@ def open_splits(arguments, recipe, size):
                 arguments.cache and split != "test",
                 smallest if split == "train" else None,
             )
-        except ValueError as error:
+        except MissingSplit as error:
             if split != "test":
                 raise
             print(f"No test split, so the final figures are of the validation split ({error})")
@@ -151,7 +150,7 @@ def open_splits(arguments, recipe, size):
     return splits, skipped
 
 
-def run_training(arguments, scope, recipe, splits, skipped, make_model, train, description):
+def run_training(arguments, scope, recipe, splits, skipped, make_model, train, description, in_two_parts):
     """Trains in the output folder and writes the results, or goes on with what was stopped there.
 
     Args:
@@ -162,31 +161,31 @@ def run_training(arguments, scope, recipe, splits, skipped, make_model, train, d
         make_model: Callable that returns the model.
         train: Callable `(model, folder, settings)` that returns history and number of the best epoch.
         description: Dictionary for `metrics.json`: what makes the run besides recipe and seed.
+        in_two_parts: As in `RunFolder`.
     """
     start = time.perf_counter()
     this = this_process()
     keras.config.set_dtype_policy(recipe.precision)
     keras.utils.set_random_seed(arguments.seed)
+    folder = RunFolder(arguments.output, in_two_parts)
     # The others read there what the first one has written.
-    folder = _run_folder if this.is_first else contextlib.nullcontext
-    with folder(arguments.output) as output:
+    with folder.opened() if this.is_first else contextlib.nullcontext():
         try:
-            with scope():
-                model = make_model()
-            size = f"{model.count_params():,} parameters"
-            print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
-            # What is left out of the test split makes no other training.
-            trained_without = skipped["train"] + skipped["validation"]
-            history, best_epoch = train(model, output, {**description, "skipped": trained_without})
-            leave()
+            with folder.in_training() if this.is_first else contextlib.nullcontext():
+                with scope():
+                    model = make_model()
+                size = f"{model.count_params():,} parameters"
+                print(f"Training {model.name} ({size}) on {len(splits['train']):,} images", flush=True)
+                # What is left out of the test split makes no other training.
+                settings = {**description, "skipped": skipped["train"] + skipped["validation"]}
+                history, best_epoch = train(model, folder.path, settings)
+                leave()
         except KeyboardInterrupt:
-            raise Stopped(_what_is_left(output)) from None
+            raise Stopped(folder.what_is_left()) from None
         except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
         finally:
             keras.config.set_dtype_policy("float32")
-            if this.is_first and not _has_checkpoints(output):
-                shutil.rmtree(output / LOGS, ignore_errors=True)
         if not this.is_first:
             return
         metrics = {
@@ -199,16 +198,17 @@ def run_training(arguments, scope, recipe, splits, skipped, make_model, train, d
             "seconds": {"training": round(time.perf_counter() - start, 1)},
             "history": history,
         }
+        folder.remove_old_results()
         try:
             with naming_corrupt_files(*splits.values()):
-                failures = write_results(output, splits, metrics, recipe, arguments.no_export, start)
+                failures = write_results(folder.path, splits, metrics, recipe, arguments.no_export, start)
         except KeyboardInterrupt:
-            raise Stopped(_what_is_left(output)) from None
+            raise Stopped(folder.what_is_left()) from None
         except ValueError as error:
             raise CommandError(f"{error}. The model is kept, and the same command goes on") from error
-        for folder in (CHECKPOINTS, FROZEN):
-            shutil.rmtree(output / folder, ignore_errors=True)
-        print(f"Written to {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
+        folder.close()
+        names = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
+        print(f"Written to {folder.path}: {', '.join(names)}")
         if failures:
             raise CommandError(f"Not written: {'; '.join(failures)}")
 
@@ -230,7 +230,11 @@ def model_scope(arguments, recipe):
     if any(option is not None for option in placed):
         _join(arguments, recipe, placed)
     if not arguments.strategy:
+        if arguments.replicas:
+            raise CommandError("argument --replicas: only with --strategy mirrored")
         return contextlib.nullcontext
+    if recipe.accumulation > 1:
+        raise CommandError("argument --accumulation: not together with --strategy")
     try:
         return mirrored_strategy(arguments.replicas).scope
     except (ValueError, RuntimeError) as error:
@@ -252,26 +256,3 @@ def _join(arguments, recipe, placed):
         join(*placed)
     except (ValueError, RuntimeError) as error:
         raise CommandError(f"argument --coordinator: {error}") from error
-
-
-@contextlib.contextmanager
-def _run_folder(path):
-    """The folder to write to: a new one, or that of a run that was stopped."""
-    if _has_checkpoints(path):
-        print(f"Going on with what was stopped in {path}", file=sys.stderr)
-        remove_results(path)
-        yield path
-    else:
-        with output_folder(path):
-            yield path
-
-
-def _has_checkpoints(output):
-    return any((output / folder).is_dir() for folder in (CHECKPOINTS, FROZEN))
-
-
-def _what_is_left(output):
-    if not _has_checkpoints(output):
-        return "Stopped before the first step ended: nothing is written"
-    best = f" The best model so far is {output / MODEL}." if (output / MODEL).exists() else ""
-    return f"Stopped.{best} The same command goes on from here"

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from keras_sknet.data.missing import split_missing
 from keras_sknet.validation import require
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -41,7 +42,8 @@ class Folder:
         splits = _splits(root)
         folder = root
         if splits:
-            self._require(split in splits, "a folder that has the split", split=split, found=_names(root))
+            with split_missing():
+                self._require(split in splits, "a folder that has the split", split=split, found=_names(root))
             folder = splits[split]
             self._require_classes_of(splits.get("train", folder), folder)
         classes = _folders(folder)
@@ -65,7 +67,8 @@ class Folder:
                 )
             paths += [os.path.join(path, file) for file in files]
             labels += [label] * len(files)
-        self._require(paths, "a folder with images (.jpg, .jpeg, .png) of this split", split=split)
+        with split_missing():
+            self._require(paths, "a folder with images (.jpg, .jpeg, .png) of this split", split=split)
         self.paths, self.labels = paths, labels
         with tf.device("/CPU:0"):
             # Names of files are bytes, not always of UTF-8.

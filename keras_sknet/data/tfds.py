@@ -4,6 +4,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
+from keras_sknet.data.missing import split_missing
 from keras_sknet.data.records import Records
 from keras_sknet.extras import import_extra
 from keras_sknet.validation import require
@@ -45,11 +46,13 @@ class Tfds:
         )
         sizes = {key: value.num_examples for key, value in builder.info.splits.items()}
         self._split, shares = _resolve(split, sizes)
-        self._require(self._split, "a data set that has the split", split=split, found=list(sizes))
+        with split_missing():
+            self._require(self._split, "a data set that has the split", split=split, found=list(sizes))
         count = sizes[self._split]
         self._first, last = (count * share // 100 for share in shares)
         self._count = last - self._first
-        self._require(self._count > 0, "a data set with images in the split", split=split)
+        with split_missing():
+            self._require(self._count > 0, "a data set with images in the split", split=split)
         self._records = self._open(builder)
         self._require(
             0 <= int(self.element(0, 0, 0)[1]) < label.num_classes,

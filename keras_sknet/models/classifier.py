@@ -63,10 +63,41 @@ def replace_classifier(model, class_names, activation="softmax"):
     return keras.Model(_input(model), classifier(features), name=model.name)
 
 
+def ends_in_softmax(model):
+    """Whether a model's scores are probabilities by a softmax, its own or that of a model inside it.
+
+    Args:
+        model: Functional or built sequential `keras.Model` of one output; of another it is not known.
+
+    Returns:
+        `bool`.
+
+    Example:
+
+    ```python
+    from keras_sknet.models.classifier import ends_in_softmax
+
+    assert ends_in_softmax(keras_sknet.SKNetSmall())
+    ```
+    """
+    if not is_graph(model) or len(model.outputs) != 1:
+        return getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+    calls = _calls(model)
+    node = calls.get(id(model.outputs[0]))
+    while node is not None and _keeps_numbers(node.operation):
+        node = calls.get(id(node.input_tensors[0]))
+    if node is None:
+        return False
+    if is_graph(node.operation):
+        return ends_in_softmax(node.operation)
+    by_name = getattr(node.operation, "activation", None) is keras.activations.softmax
+    return by_name or isinstance(node.operation, keras.layers.Softmax)
+
+
 def _features(model):
     """The tensor that the classifier of a model is given; without a classifier, the model's output."""
     (output,) = model.outputs
-    calls = {id(x): node for node in graph_nodes(model) for x in node.outputs}
+    calls = _calls(model)
     node = calls.get(id(output))
     while node is not None and _makes_probabilities(node.operation):
         node = calls.get(id(node.input_tensors[0]))
@@ -80,6 +111,19 @@ def _features(model):
         return output
     body = keras.Model(_input(inner), features, name=inner.name)
     return body(*node.arguments.args, **node.arguments.kwargs)
+
+
+def _calls(model):
+    """The call that makes a tensor, by the tensor's `id`."""
+    return {id(x): node for node in graph_nodes(model) for x in node.outputs}
+
+
+def _keeps_numbers(operation):
+    layers = (keras.layers.Identity, keras.layers.Reshape, keras.layers.Flatten)
+    linear = isinstance(operation, keras.layers.Activation) and (
+        operation.activation is keras.activations.linear
+    )
+    return linear or isinstance(operation, layers)
 
 
 def _input(model):

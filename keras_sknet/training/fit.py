@@ -55,7 +55,8 @@ def fit(
         settings: Dictionary of what else makes the training, which JSON can hold. A checkpoint of other
             settings is refused. Defaults to `None`.
         callbacks: Sequence of `keras.callbacks.Callback`, of each process. One that sets
-            `model.stop_training`, as `EarlyStopping` does, ends the training until `fit` is called again.
+            `model.stop_training`, as `EarlyStopping` does, ends the training until `fit` is called again,
+            also in the midst of an epoch, which is not validated then.
             Defaults to none.
         checkpoint_seconds: Float, how often to write a checkpoint within an epoch. Defaults to `300`.
         verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch; of several
@@ -97,7 +98,7 @@ def fit(
     _require_same_classes(source, validation, model)
     size = input_size(model)
     _remember_crop(model, recipe.crop_fraction)
-    with strategy_scope(model, recipe.step_size):
+    with strategy_scope(model, recipe.step_size, recipe.accumulation):
         recipe.compile(model, len(source))
         model.optimizer.build(model.trainable_variables)
     with contextlib.ExitStack() as stack:

@@ -149,6 +149,10 @@ class Loop(keras.callbacks.Callback):
             self._interrupt.on_train_batch_end(batch)
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.progress.step % self._steps:
+            # A callback has stopped it in its midst: it goes on there.
+            self.save()
+            return
         values = {name: float(value) for name, value in sorted(logs.items())}
         # The callbacks behind this one see what validation gave.
         logs.update(self.finish_epoch({**values, "learning_rate": self._rate()}))

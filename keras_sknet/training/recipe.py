@@ -6,6 +6,7 @@ import itertools
 import keras
 
 from keras_sknet.data import Augmentation, pad_crop_transform, training_transform
+from keras_sknet.models.classifier import ends_in_softmax
 from keras_sknet.training.schedule import Schedule
 from keras_sknet.training.sgd import SGD
 from keras_sknet.validation import one_of, positive_integer, require
@@ -172,9 +173,8 @@ class Recipe:
             ema_momentum=(self.average or 0.0) ** (1 / self.accumulation),
             gradient_accumulation_steps=self.accumulation if self.accumulation > 1 else None,
         )
-        softmax = getattr(model.layers[-1], "activation", None) is keras.activations.softmax
         loss = keras.losses.CategoricalCrossentropy(
-            from_logits=not softmax, label_smoothing=self.label_smoothing
+            from_logits=not ends_in_softmax(model), label_smoothing=self.label_smoothing
         )
         # JAX without XLA would run every operation by itself.
         jit_compile = self.jit_compile or keras.backend.backend() == "jax"

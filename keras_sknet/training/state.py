@@ -14,6 +14,8 @@ KEPT = 2
 HEADER = b"keras_sknet training state 1, sha256 "
 NAME = re.compile(r"step-(\d{10})\.state")
 DOCUMENT = "document"
+# One name, so that what a killed process left is written over.
+UNFINISHED = ".unfinished.state"
 
 
 @contextlib.contextmanager
@@ -46,7 +48,7 @@ def save_state(folder, step, arrays, document):
         OSError: if it cannot be written, e.g. on a full disk. The checkpoints before are still there.
     """
     path = folder / f"step-{step:010d}.state"
-    unfinished = folder / ".unfinished.state"  # one name, so that what a killed process left is written over
+    unfinished = folder / UNFINISHED
     contents = _encode(arrays, document)
     try:
         folder.mkdir(exist_ok=True)
@@ -87,6 +89,20 @@ def load_state(folder):
         except ValueError as error:
             complaints.append(f"{path} is damaged ({error})")
     return None, complaints
+
+
+def has_checkpoints(folder):
+    """Whether a folder has files that are named as checkpoints are, damaged ones too."""
+    return bool(_paths(folder))
+
+
+def remove_checkpoints(folder):
+    """Deletes all checkpoints, and their folder if nothing else is in it."""
+    if folder.is_dir():
+        for path in [*_paths(folder), folder / UNFINISHED]:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _paths(folder):

@@ -48,18 +48,20 @@ def mirrored_strategy(replicas=None):
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
 
 
-def strategy_scope(model, batch_size):
+def strategy_scope(model, batch_size, accumulation=1):
     """The scope of the strategy that a model was built under, in which it is compiled.
 
     Args:
         model: `keras.Model`.
         batch_size: Integer, which must be divisible by the replicas, so that none has more than another.
+        accumulation: Integer, parts that a batch is computed in, which Keras cannot do under a strategy.
+            Defaults to `1`.
 
     Returns:
         A context manager; one that does nothing on other backends than TensorFlow.
 
     Raises:
-        ValueError: for a batch size that cannot be parted evenly.
+        ValueError: for a batch size that cannot be parted evenly, or parts to accumulate.
     """
     strategy = getattr(model, "distribute_strategy", None)
     if strategy is None:
@@ -71,5 +73,8 @@ def strategy_scope(model, batch_size):
         "divisible by the replicas (and parts to accumulate)",
         step_size=batch_size,
         replicas=replicas,
+    )
+    require(
+        accumulation == 1, "accumulation", "1 under a strategy", accumulation=accumulation, replicas=replicas
     )
     return strategy.scope()

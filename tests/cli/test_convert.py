@@ -21,7 +21,9 @@ def folder(tmp_path_factory):
     model = keras_sknet.SKResNet18(input_shape=(64, 64, 3), classes=3)
     randomize(model)
     save_file(to_timm(model), folder / "net.safetensors", {"format": "pt"})
-    (folder / "names.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")
+    # As an editor on Windows writes it.
+    text = "\ufeff" + "\r\n".join(NAMES) + "\r\n"
+    (folder / "names.txt").write_bytes(text.encode())
     return folder
 
 

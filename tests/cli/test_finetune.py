@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 
@@ -53,7 +54,18 @@ def test_it_teaches_new_classes(base, pets, tmp_path, capsys):
     model = keras.models.load_model(output / "model.keras")
     assert model.get_layer("predictions").class_names == ("cat", "dog")
     assert all(layer.trainable for layer in model.layers)
+    # Every number is where one looks for it: the first part's too.
+    rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
+    assert [float(row["val_loss"]) for row in rows] == [logs["val_loss"] for logs in metrics["history"]]
+    assert metrics["head"]["epochs"] == 1 and metrics["head"]["learning_rate"] == 0.0125
+    assert (output / "tensorboard" / "frozen" / "train").is_dir()
     assert "Held-out images:" in capsys.readouterr().out
+
+
+def test_a_rate_of_ones_own_is_the_first_parts(base, pets, tmp_path):
+    assert finetune(base, pets, tmp_path / "run", "--learning-rate", 0.01) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["head"]["learning_rate"], metrics["learning_rate"]) == (0.01, pytest.approx(0.001))
 
 
 def dense():

@@ -13,7 +13,7 @@ import keras_sknet
 from commands import error_of
 from keras_sknet.cli import main
 from keras_sknet.cli.results import remove_results
-from keras_sknet.data import Digits, digits
+from keras_sknet.data import Digits, digits, evaluation_batches, evaluation_transform
 from keras_sknet.export import export_tflite
 from keras_sknet.export.verify import VerificationError
 from keras_sknet.training.state import save_state
@@ -156,15 +156,56 @@ def test_the_files_of_a_stopped_run_are_written_anew(trained, tmp_path):
     assert left == ["checkpoints", "history.csv", "mine.txt", "model.keras", "tensorboard"]
 
 
+def test_what_is_no_run_is_left_alone(few_digits, tmp_path, capsys):
+    """Folders called "checkpoints" are common."""
+    output = tmp_path / "project"
+    files = ["checkpoints/mine.ckpt", "saved_model/x", "model.onnx", "model.keras", "frozen/x", "history.csv"]
+    for name in files:
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(name)
+    for part in (output, output / "frozen", output / "checkpoints"):
+        code, err = error_of(capsys, *COMMAND, "--no-export", "--output", part)
+        assert code == 2 and "exists and is no empty folder: name another" in err
+    assert all((output / name).read_text() == name for name in files)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(few_digits, tmp_path, capsys):
+    output = tmp_path / "run"
+    (output / "checkpoints").mkdir(parents=True)
+    (output / "tensorboard" / "train").mkdir(parents=True)
+    (output / "tensorboard" / "train" / "events.out.tfevents.1").write_bytes(b"")
+    assert main([*COMMAND, "--no-export", "--output", str(output)]) == 0
+    assert "Going on with what was stopped" in capsys.readouterr().err
+    assert (output / "model.keras").exists() and not (output / "checkpoints").exists()
+
+
+def test_what_a_killed_write_left_goes_and_what_others_put_there_stays(few_digits, tmp_path, capsys):
+    output = tmp_path / "run"
+    command = [*COMMAND, "--no-export", "--output", str(output)]
+    assert main(command) == 0
+    (output / "checkpoints").mkdir()
+    (output / "checkpoints" / "step-0000000001.state").write_bytes(b"damaged")
+    (output / "checkpoints" / "mine.txt").write_text("mine")
+    (output / ".unfinished-model.keras").write_bytes(b"")
+    (output / ".history.csv.abc").mkdir()
+    capsys.readouterr()
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "is damaged" in printed and "unfinished" not in printed
+    assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["mine.txt"]
+
+
 def test_another_command_does_not_go_on(few_digits, tmp_path, capsys):
     output = tmp_path / "run"
     (output / "checkpoints").mkdir(parents=True)
     save_state(output / "checkpoints", 1, [], {"settings": {"epochs": 9, "model": "SKNetSmall"}})
+    (output / "evaluation.json").write_text("{}")
     code, err = error_of(capsys, *COMMAND, "--no-export", "--output", output)
     assert code == 2
     assert "`output` must be the folder of a training with the same settings" in err
     assert "epochs=2" in err and "epochs_there=9" in err
-    assert [path.name for path in output.iterdir()] == ["checkpoints"]
+    assert sorted(path.name for path in output.iterdir()) == ["checkpoints", "evaluation.json"]
 
 
 def test_what_fails_behind_the_training_is_told_and_not_in_vain(tmp_path, capsys, monkeypatch):
@@ -217,3 +258,18 @@ def test_it_trains_on_a_folder(tmp_path, capsys):
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert model.get_layer("predictions").class_names == ("cat", "dog")
     assert model.get_layer("normalization").crop_fraction == 1.0
+
+
+@pytest.mark.slow
+def test_digits_are_measured_as_they_are_validated(few_digits, tmp_path):
+    """At another size, and cropped: as photographs are."""
+    command = ["train", "--recipe", "imagenet", "--model", "SKNetSmall", "--size", "48", "--epochs", "1"]
+    assert main([*command, "--batch-size", "64", "--no-export", "--output", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["measured_on"] == "test"
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    batches = evaluation_batches(Digits("test"), 64, evaluation_transform(model))
+    right = sum(
+        float(np.sum(weights * (model.predict(x, verbose=0).argmax(-1) == y))) for x, y, weights in batches
+    )
+    assert metrics["accuracy"] == pytest.approx(right / len(Digits("test")))

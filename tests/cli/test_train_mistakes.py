@@ -39,6 +39,25 @@ def test_bad_data_is_one_line(images, options, message, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_faulty_test_split_is_told_and_not_replaced(tmp_path, capsys):
+    for split in ("train", "validation", "test"):
+        write_images(tmp_path / "pets", CATS, split)
+    (tmp_path / "pets" / "test" / "cow").mkdir()
+    command = ["train", "--data", f"folder:{tmp_path / 'pets'}", "--size", "32", "--batch-size", "8"]
+    code, err = error_of(capsys, *command, "--no-export", "--output", tmp_path / "run")
+    assert code == 2 and "with the same classes in 'train' and 'test'" in err and "additional=['cow']" in err
+
+
+def test_a_class_without_good_training_images_is_told(tmp_path, capsys):
+    for split in ("train", "validation"):
+        write_images(tmp_path / "pets", CATS, split)
+    for path in (tmp_path / "pets" / "train" / "cat").iterdir():
+        path.write_bytes(b"junk")
+    command = ["train", "--data", f"folder:{tmp_path / 'pets'}", "--size", "32", "--batch-size", "2"]
+    code, err = error_of(capsys, *command, "--skip-corrupt", "--no-export", "--output", tmp_path / "run")
+    assert code == 2 and "each class has images that can be read. Received: without=['cat']" in err
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -47,6 +66,11 @@ def test_bad_data_is_one_line(images, options, message, tmp_path, capsys):
         ("train --model SKNet51", "argument --model: invalid choice: 'SKNet51' (choose from '"),
         ("train --average 1", "argument --average: must be a number from 0 to below 1, not '1'"),
         ("train --strategy mirrored", "argument --strategy: `replicas` must be a number where there are no"),
+        ("train --replicas 2", "argument --replicas: only with --strategy mirrored"),
+        (
+            "train --strategy mirrored --replicas 2 --accumulation 2",
+            "argument --accumulation: not together with --strategy",
+        ),
         ("train --accumulation 3", "`accumulation` must be a divisor of `batch_size`. Received: accumulat"),
         ("train --epochs 0", "argument --epochs: must be a whole number above 0, not '0'"),
         ("train --epochs 1.5", "argument --epochs: must be a whole number above 0, not '1.5'"),

@@ -163,6 +163,23 @@ def test_a_callback_stops_it_and_another_call_goes_on(tmp_path, recipe):
     assert_equal(straight, resumed)
 
 
+class StopperWithin(keras.callbacks.Callback):
+    """Stops after a step, as a limit of time may."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch == 1
+
+
+def test_a_callback_stops_it_within_an_epoch_and_another_call_goes_on(finished, tmp_path):
+    _, whole, history, best = finished
+    _, stopped, best_stopped = train(tmp_path / "run", callbacks=[StopperWithin()])
+    assert (stopped, best_stopped) == ([], None)
+    assert len(os.listdir(tmp_path / "run" / "checkpoints")) == 1
+    resumed, history_resumed, best_resumed = train(tmp_path / "run")
+    assert_equal(whole, resumed)
+    assert (history_resumed, best_resumed) == (history, best)
+
+
 def test_where_every_checkpoint_is_damaged_it_starts_anew(finished, tmp_path, capsys):
     _, whole, *_ = finished
     folder = tmp_path / "run" / "checkpoints"

@@ -115,3 +115,22 @@ def test_the_average_moves_with_each_update(accumulation):
 def test_what_images_must_measure_depends_on_the_crop():
     assert RECIPE.smallest(32) == dataclasses.replace(RECIPE, crop="padded").smallest(32) == 32
     assert dataclasses.replace(RECIPE, crop="resized").smallest((32, 48)) is None
+
+
+def test_the_loss_takes_probabilities_for_what_they_are():
+    """Wherever the softmax stands."""
+    network, logits = tiny(), tiny(classifier_activation=None)
+    inputs = keras.Input((32, 32, 3))
+    linear = keras.layers.Activation("linear", dtype="float32")
+    probabilities = [
+        network,
+        keras.Model(inputs, network(inputs)),
+        keras.Model(inputs, keras.layers.Softmax()(logits(inputs))),
+        keras.Model(inputs, linear(network(inputs))),
+        keras.Sequential([inputs, keras.layers.RandomFlip(), network]),
+        keras.Model(inputs, keras.layers.Activation("softmax")(logits(inputs))),
+    ]
+    others = [logits, keras.Model(inputs, logits(inputs)), keras.Model(inputs, linear(logits(inputs)))]
+    for model in probabilities + others:
+        RECIPE.compile(model, 8)
+        assert model.loss.from_logits == (model in others)

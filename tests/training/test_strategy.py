@@ -101,6 +101,8 @@ def test_a_batch_must_be_divisible():
         model = tiny()
     with pytest.raises(ValueError, match=r"\(and parts to accumulate\)\. Received: step_size=7, replicas=2$"):
         strategy_scope(model, 7)
+    with pytest.raises(ValueError, match="`accumulation` must be 1 under a strategy. Received: accumulatio"):
+        strategy_scope(model, 8, accumulation=2)
 
 
 def test_one_device_needs_no_strategy():
