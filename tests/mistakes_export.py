@@ -29,6 +29,7 @@ EXPORT_MISTAKES = {
         ),
     ],
     "export_tflite": [
+        (lambda: export.export_tflite(net(), "x", verify=None), "`verify` must be one image… verify=None"),
         (
             lambda: export.export_tflite(foreign(), "x", verify=images(1, 8, 8, 3)),
             "`verify` must be one image or more… verify=(1, 8, 8, 3)",
@@ -109,6 +110,7 @@ EXPORT_MISTAKES = {
         ),
     ],
     "export_openvino": [
+        (lambda: export.export_openvino(net(), "x", "yes"), "`verify` must be one image… verify='yes'"),
         (lambda: export.export_openvino(None, "x"), "`model` must be a functional… model='NoneType'"),
         (lambda: export.export_openvino(net(), "/"), "`path` must be new: nothing is overwritten. …='/'"),
     ],

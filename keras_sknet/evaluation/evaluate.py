@@ -5,6 +5,7 @@ from keras_sknet.evaluation.result import ClassResult, Evaluation
 from keras_sknet.validation import require
 
 TOP = 5
+STEPS = 256  # of a probability in 8 bits
 LEAST = np.finfo("float32").tiny  # what a probability of 0 counts as
 SHOWN = 5
 
@@ -23,7 +24,8 @@ def evaluate(model, batches, class_names=None, from_logits=None):
         class_names: Sequence of the classes' names. Defaults to `None`: their numbers.
         from_logits: Boolean, whether scores are logits or probabilities, for the loss alone. Defaults to
             `None`: they are probabilities if all are between 0 and 1 and those of an image add up to 1, on
-            average to within 0.1 (those of 8-bit models are rounded).
+            average to within 0.1; less where all are multiples of 1/256, as those of 8-bit models are, of
+            which most round to 0 if there are many.
 
     Returns:
         `Evaluation`.
@@ -112,6 +114,7 @@ class _Tally:
         self.within_top = np.zeros(len(self.names), "int64")
         self.loss_of_logits = self.loss_of_probabilities = self.sum = 0.0
         self.least, self.most = np.inf, -np.inf
+        self.rounded = True
 
     def add(self, scores, labels):
         classes = len(self.names)
@@ -148,11 +151,15 @@ class _Tally:
         self.loss_of_probabilities += float(-np.log(np.maximum(own, LEAST)).sum())
         self.sum += float(scores.sum())
         self.least, self.most = min(self.least, scores.min()), max(self.most, scores.max())
+        self.rounded = self.rounded and np.array_equal(scores * STEPS, np.rint(scores * STEPS))
 
     def result(self, from_logits):
         if from_logits is None:
+            mean = self.sum / self.images
+            # Each score is rounded by half a step or less; a new network's logits are all zeros, too.
+            missing = 0.1 + len(self.names) / (2 * STEPS) if self.rounded and mean > 0 else 0.1
             # Half precision rounds a 1 up.
-            probable = 0 <= self.least <= self.most <= 1.01 and abs(self.sum / self.images - 1) < 0.1
+            probable = 0 <= self.least <= self.most <= 1.01 and -missing < mean - 1 < 0.1
             from_logits = not probable
         loss = self.loss_of_logits if from_logits else self.loss_of_probabilities
         right, images = np.diagonal(self.confusion), self.confusion.sum(axis=1)

@@ -2,13 +2,15 @@
 
 import itertools
 
+import keras
 import numpy as np
 
-from keras_sknet.layers import ImageNormalization
-from keras_sknet.ops._private import flatten_layers
+from keras_sknet.export.pixels import takes_raw_pixels
 from keras_sknet.validation import require
 
 FORMS = "an array of images, or batches of them: a tf.data.Dataset or another iterable that ends"
+# By how much of the largest value images may change where an input of integers rounds them.
+ROUNDING = 0.02
 
 
 def calibration_batches(dataset, model, batch_size):
@@ -20,7 +22,7 @@ def calibration_batches(dataset, model, batch_size):
         batch_size: Integer, the batch size of the file.
 
     Returns:
-        A function without arguments that can be called once and yields `[batch]`.
+        A function without arguments that can be called once and yields `[batch]`, in the input's dtype.
 
     Raises:
         ValueError: if `dataset` is none, is empty, or its first image does not fit the model. What is wrong
@@ -37,11 +39,11 @@ def calibration_batches(dataset, model, batch_size):
     ```
     """
     (x,) = model.inputs
-    raw = any(isinstance(layer, ImageNormalization) for layer in flatten_layers(model))
-    images = _images(dataset, tuple(x.shape[1:]), raw)
+    raw = takes_raw_pixels(model)
+    images = _images(dataset, tuple(x.shape[1:]), x.dtype, raw)
     first = next(images, None)
     require(first is not None, "representative_dataset", "one image or more", images=0)
-    first = np.array(first, x.dtype)
+    first = np.array(first)
     if raw:
         # The input's range is then a byte's whatever the images are: a uint8 image is the input itself.
         first.flat[0], first.flat[-1] = 0, 255
@@ -50,13 +52,13 @@ def calibration_batches(dataset, model, batch_size):
     def batches():
         while batch := list(itertools.islice(images, batch_size)):
             batch += batch[:1] * (batch_size - len(batch))
-            yield [np.stack(batch).astype(x.dtype)]
+            yield [np.stack(batch)]
 
     return batches
 
 
-def _images(dataset, shape, raw):
-    """Yields one image after the other, checked."""
+def _images(dataset, shape, dtype, raw):
+    """Yields one image after the other, checked, in the dtype of the model's input."""
     limits = " between 0 and 255, as the model normalizes pixels itself" if raw else ""
     for batch in _batches(dataset):
         require(
@@ -80,7 +82,25 @@ def _images(dataset, shape, raw):
                 lowest=low.item(),
                 highest=high.item(),
             )
-        yield from batch
+        yield from _cast(batch, dtype)
+
+
+def _cast(batch, dtype):
+    if not keras.backend.is_int_dtype(dtype):
+        return batch.astype(dtype)
+    limits = np.iinfo(dtype)
+    whole = np.rint(batch).clip(limits.min, limits.max)
+    # Resizing leaves fractions of bytes, of which nothing depends; images of 0 to 1 would become black.
+    changed, largest = (float(np.abs(values).max(initial=0)) for values in (whole - batch, batch))
+    require(
+        changed <= ROUNDING * largest,
+        "representative_dataset",
+        f"images whose values fit the model's input, integers of {dtype}",
+        dtype=str(batch.dtype),
+        largest=largest,
+        change=changed,
+    )
+    return whole.astype(dtype)
 
 
 def _batches(dataset):

@@ -1,5 +1,6 @@
 """A model as one TensorFlow function in inference mode: what every export starts from."""
 
+import keyword
 import re
 
 import keras
@@ -13,7 +14,9 @@ UNNAMED = re.compile(r"(keras_tensor|input_layer)(_\d+)?")
 
 
 def require_exportable(model):
-    """Raises an error unless `model` is a built functional or sequential model of the TensorFlow backend."""
+    """Raises an error unless `model` is a built functional or sequential model of the TensorFlow backend,
+    whose inputs and outputs can be told apart by their names.
+    """
     backend = keras.backend.backend()
     require(
         backend == "tensorflow",
@@ -26,6 +29,36 @@ def require_exportable(model):
         "model",
         "a functional keras.Model, or a Sequential one that is built",
         model=type(model).__name__,
+    )
+    inputs = [input_name(model, x) for x in model.inputs]
+    require(
+        len(set(inputs)) == len(inputs),
+        "model",
+        "one whose inputs have different names, of letters, digits and underscores",
+        model=model.name,
+        inputs=inputs,
+    )
+    require(
+        all(len(y.shape) > 0 for y in model.outputs),
+        "model",
+        "one whose outputs all begin with the batch",
+        model=model.name,
+        output_shapes=[tuple(y.shape) for y in model.outputs],
+    )
+    _output_names(model.outputs[0] if isinstance(model, keras.Sequential) else model.output)
+
+
+def require_own_names(model):
+    """Raises an error if an output of a model is called as an input is, which not all formats allow."""
+    inputs = {input_name(model, x) for x in model.inputs}
+    outputs = _output_names(model.outputs[0] if isinstance(model, keras.Sequential) else model.output)
+    require(
+        inputs.isdisjoint(outputs),
+        "model",
+        "one whose outputs are not called as its inputs are",
+        model=model.name,
+        inputs=sorted(inputs),
+        outputs=outputs,
     )
 
 
@@ -52,23 +85,47 @@ def require_float32(model):
 def input_name(model, x):
     """Returns the name of an input in every export.
 
-    It is its own; if nobody named it, `images` for the only one, and that of its layer for one of several, by
-    which Keras calls it in a SavedModel.
+    It is its own, made a name that TensorFlow leaves as it is: what is no letter, digit or underscore
+    becomes an underscore, and `input_` comes first where the name does not begin with a letter, or is a word
+    of Python's. If nobody named it, it is `images` for the only one, and that of its layer for one of
+    several, by which Keras calls it in a SavedModel.
     """
-    if not UNNAMED.fullmatch(x.name):
-        return x.name
-    if len(model.inputs) == 1:
-        return "images"
-    layers = (layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer))
-    return next((layer.name for layer in layers if layer.output is x), x.name)
+    name = x.name
+    if UNNAMED.fullmatch(name):
+        if len(model.inputs) == 1:
+            return "images"
+        layers = (layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer))
+        name = next((layer.name for layer in layers if layer.output is x), name)
+    name = re.sub(r"\W", "_", name, flags=re.ASCII)
+    # TensorFlow makes inputs the arguments of a method.
+    unfit = not name[:1].isalpha() or name == "self" or keyword.iskeyword(name)
+    return f"input_{name}" if unfit else name
 
 
 def named_outputs(outputs):
-    """Returns a model's outputs as a dictionary, under the names that they have in every export."""
-    if isinstance(outputs, dict):
-        return dict(outputs)
-    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    return {f"output_{position}": output for position, output in enumerate(outputs)}
+    """Returns a model's outputs as a dictionary, under the names that they have in every export.
+
+    These are a dictionary's keys, and `output_0`, `output_1`, ... for one output or a list of them; of those
+    that lie deeper all keys and positions on the way, as in `b_c` and `output_1_0`.
+    """
+    leaves = [leaf for _, leaf in keras.tree.flatten_with_path(outputs)]
+    return dict(zip(_output_names(outputs), leaves, strict=True))
+
+
+def _output_names(outputs):
+    paths = [path or (0,) for path, _ in keras.tree.flatten_with_path(outputs)]
+    names = ["_".join(map(str, path)) for path in paths]
+    names = [
+        f"output_{name}" if isinstance(path[0], int) else name
+        for path, name in zip(paths, names, strict=True)
+    ]
+    require(
+        len(set(names)) == len(names),
+        "model",
+        "one whose outputs have different names, those inside others put together with underscores",
+        outputs=names,
+    )
+    return names
 
 
 def inference_archive(model, batch_size=None, path="native"):
@@ -104,7 +161,10 @@ def inference_archive(model, batch_size=None, path="native"):
         # In here, as it is traced again when the archive is written.
         with convolution_path(path):
             # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
-            return model(x, training=False)
+            outputs = model(x, training=False)
+        nested = any(len(path) > 1 for path, _ in keras.tree.flatten_with_path(outputs))
+        # A signature returns tensors, no structures of them.
+        return named_outputs(outputs) if nested else outputs
 
     signature = [keras.tree.map_structure(spec, inputs)]
     function = archive.add_endpoint("serving_default", infer, input_signature=signature)

@@ -1,10 +1,16 @@
 """ONNX, as ONNX Runtime and many others run it."""
 
-from keras_sknet.export.inference import inference_archive, named_outputs, require_exportable, require_float32
+from keras_sknet.export.inference import (
+    inference_archive,
+    named_outputs,
+    require_exportable,
+    require_float32,
+    require_own_names,
+)
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.rewritten import folded
 from keras_sknet.export.runtimes import quiet
-from keras_sknet.export.verify import verified
+from keras_sknet.export.verify import check_verify, verified
 from keras_sknet.export.xla import require_no_xla
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole, write_errors
@@ -52,7 +58,9 @@ def export_onnx(model, path, verify=True):
     ```
     """
     require_exportable(model)
+    check_verify(model, verify)
     require_float32(model)
+    require_own_names(model)
     onnx, _, _ = map(import_extra, ("onnx", "tf2onnx", "onnxruntime"))
     with appearing_whole(path) as unfinished:
         graph = _convert(model)
@@ -158,7 +166,8 @@ def _describe(graph, model):
     onnx = import_extra("onnx")
     graph.producer_name, graph.graph.name = "keras_sknet", model.name
     for value in (*graph.graph.input, *graph.graph.output):
-        batch = value.type.tensor_type.shape.dim[0]
-        if batch.dim_param:
-            batch.dim_param = "batch"
+        # None, if its rank is unknown.
+        for batch in value.type.tensor_type.shape.dim[:1]:
+            if batch.dim_param:
+                batch.dim_param = "batch"
     onnx.helper.set_model_props(graph, metadata(model))

@@ -2,10 +2,16 @@
 
 import re
 
-from keras_sknet.export.inference import inference_archive, require_exportable, require_float32, write
+from keras_sknet.export.inference import (
+    inference_archive,
+    require_exportable,
+    require_float32,
+    require_own_names,
+    write,
+)
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.rewritten import folded
-from keras_sknet.export.verify import verified
+from keras_sknet.export.verify import check_verify, verified
 from keras_sknet.extras import import_extra
 from keras_sknet.files import appearing_whole
 
@@ -53,7 +59,9 @@ def export_openvino(model, path, verify=True):
     ```
     """
     require_exportable(model)
+    check_verify(model, verify)
     require_float32(model)
+    require_own_names(model)
     openvino = import_extra("openvino")
     with appearing_whole(path) as unfinished:
         archive, _ = inference_archive(folded(model))

@@ -121,8 +121,11 @@ def load_tflite(path):
         outputs = signature(**{name: _quantized(inputs[name], details[name]) for name in details})
         return {name: _dequantized(outputs[name], results[name]) for name in results}
 
-    types = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
-    precision = next((name for name in ("int8", "float16") if name in types), "float32")
+    tensors = interpreter.get_tensor_details()
+    types = {np.dtype(tensor["dtype"]).name for tensor in tensors}
+    # Integers without a scale are no quantized floats, but bytes that a model takes.
+    quantized = any(len(tensor["quantization_parameters"]["scales"]) for tensor in tensors)
+    precision = "int8" if quantized else "float16" if "float16" in types else "float32"
     found = {}
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -184,21 +187,29 @@ def load_openvino(path):
     # It would compute in bfloat16 where the processor has it.
     compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
+    names = [_port_name(port) for port in graph.outputs]
+
     def run(inputs):
         outputs = compiled(inputs)
-        return {port.get_any_name(): np.array(outputs[port]) for port in compiled.outputs}
+        return {name: np.array(outputs[position]) for position, name in enumerate(names)}
 
     shapes = {
-        port.get_any_name(): tuple(
+        _port_name(port): tuple(
             size.get_length() if size.is_static else None for size in port.get_partial_shape()
         )
-        for port in compiled.inputs
+        for port in graph.inputs
     }
     found = {}
     for key in ("class_names", "crop_fraction", "interpolation"):
         if graph.has_rt_info(["keras_sknet", key]):
             found[key] = str(graph.get_rt_info(["keras_sknet", key]).value)
     return Runnable(_of_any_count(run, shapes), shapes, found)
+
+
+def _port_name(port):
+    # A tensor that is several outputs, or an output and an input, has the names of all.
+    own = port.get_node().get_friendly_name()
+    return own if own in port.get_names() else port.get_any_name()
 
 
 def openvino_file(folder):

@@ -10,7 +10,7 @@ from keras_sknet.export.inference import inference_archive, require_exportable, 
 from keras_sknet.export.metadata import metadata
 from keras_sknet.export.rewritten import folded
 from keras_sknet.export.signatures import add_image_signatures
-from keras_sknet.export.verify import verified
+from keras_sknet.export.verify import check_verify, verified
 from keras_sknet.export.warmup import write_warmup_requests
 from keras_sknet.export.xla import require_no_xla
 from keras_sknet.files import appearing_whole, write_errors
@@ -29,10 +29,10 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
     - `classify_jpeg` takes `image_bytes`, strings of shape (batch,), JPEG or PNG files. It decodes, resizes
       and crops them as in evaluation (`keras_sknet.data.decode`, `evaluation_transform`) and returns
       `classes` and `scores`, (batch, 5): names and probabilities of the five likeliest (of all, if they
-      are fewer), best first; and `probabilities` of all. Logits go through softmax. A file that is none,
-      or is cut off, fails the request: nobody gets a wrong answer. For models of RGB images that end in a
-      `Classifier` and normalize pixels themselves (`ImageNormalization`, or `Rescaling` or `Normalization`
-      of Keras).
+      are fewer), best first; and `probabilities` of all. Logits go through softmax, a single one through
+      sigmoid. A file that is none, or is cut off, fails the request: nobody gets a wrong answer. For models
+      of RGB images that end in a `Classifier` and first of all normalize pixels of 0–255 themselves
+      (`ImageNormalization`, or `Rescaling` or `Normalization` of Keras).
     - `features` takes `images` and returns what `feature_pyramid` does, and `pooled`, the mean of the last
       one over height and width. For networks of this package that take RGB images.
 
@@ -77,6 +77,7 @@ def export_saved_model(model, path, version=None, size=SIZE, verify=True):
     ```
     """
     require_exportable(model)
+    check_verify(model, verify)
     size = input_size(model, size) if takes_images(model) else size
     with contextlib.ExitStack() as stack:
         if version is not None:

@@ -4,18 +4,15 @@ import keras
 
 from keras_sknet.data.transforms import decode, evaluation_transform, is_image_file, takes_images
 from keras_sknet.export.labels import class_names, final_classifier, labels_text
-from keras_sknet.layers import ImageNormalization
+from keras_sknet.export.pixels import takes_raw_pixels
 from keras_sknet.models import feature_pyramid
-from keras_sknet.ops._private import flatten_layers
 
 TOP = 5
-NORMALIZATIONS = ImageNormalization, keras.layers.Rescaling, keras.layers.Normalization
 
 
 def classifies_files(model):
     """Tells whether a model can be given image files: how to normalize pixels, and classes, are in it."""
-    normalizes = any(isinstance(layer, NORMALIZATIONS) for layer in flatten_layers(model))
-    return takes_images(model) and normalizes and final_classifier(model) is not None
+    return takes_images(model) and takes_raw_pixels(model) and final_classifier(model) is not None
 
 
 def add_image_signatures(archive, serving_default, model, size, assets):
@@ -73,8 +70,10 @@ def _classify_jpeg(model, serving_default, labels, size):
             files = tf.identity(image_bytes)
         images = tf.map_fn(lambda file: transform(decode(file)), files, fn_output_signature=image)
         (outputs,) = tf.nest.flatten(serving_default(tf.cast(images, model.inputs[0].dtype)))
-        linear = classifier.activation is keras.activations.linear
-        probabilities = tf.nn.softmax(outputs) if linear else outputs
+        probabilities = outputs
+        if classifier.activation is keras.activations.linear:
+            # A softmax of one logit is always 1.
+            probabilities = tf.nn.sigmoid(outputs) if classifier.units == 1 else tf.nn.softmax(outputs)
         scores, indices = tf.math.top_k(probabilities, min(TOP, classifier.units))
         return {
             "classes": labels.lookup(tf.cast(indices, tf.int64)),

@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from keras_sknet.export.associated import append_files
 from keras_sknet.export.inference import (
     inference_archive,
@@ -10,11 +12,13 @@ from keras_sknet.export.inference import (
     write,
 )
 from keras_sknet.export.quantize import check_quantization, configure, softmax_in_float
-from keras_sknet.export.verify import verified
+from keras_sknet.export.verify import check_verify, verified
 from keras_sknet.export.wide_groups import with_wide_groups
 from keras_sknet.files import appearing_whole, write_errors
 from keras_sknet.validation import positive_integer, require
 
+# So many of the images that an int8 file is calibrated with does it have to classify, too.
+SEEN = 64
 # In the converter's message: the place in the model, and the operation.
 MISSING = re.compile(
     r"""fused\["\w+:", "([^"@]+)/[^"/@]+@[^\n]*'(tf\.\w+)' op is neither a custom op nor a flex op"""
@@ -66,9 +70,10 @@ def export_tflite(
         output_dtype: `"float32"` (default), or, with `quantize="int8"`, `"int8"` or `"uint8"`, in steps that
             the file states: 1/256 for softmax, which then computes in integers, and in float32 otherwise.
         verify: Whether the file must give the model's outputs before it appears: `True` (default) on random
-            images, an array of images: on these too, or `False`. Differences may be 1e-4 of the largest
-            output, 3e-2 in float16; in dynamic and int8 the output at the top must be the same one for half
-            of the images, which shows that the file is not broken, not how accurate it is.
+            images and, in int8, on the first 64 of `representative_dataset`, an array of images: on these
+            too, or `False`. Differences may be 1e-4 of the largest output, 3e-2 in float16; in dynamic and
+            int8 the output at the top must be the same one for half of the images, and a single output
+            about the same, which shows that the file is not broken, not how accurate it is.
 
     Returns:
         `Report` with `path`, `format`, `bytes`, `difference` and `agreement`.
@@ -92,6 +97,7 @@ def export_tflite(
     ```
     """
     require_exportable(model)
+    check_verify(model, verify)
     batch_size = positive_integer("batch_size", batch_size)
     for x in model.inputs:
         require(
@@ -105,19 +111,33 @@ def export_tflite(
     batches = check_quantization(
         model, quantize, representative_dataset, batch_size, input_dtype, output_dtype
     )
+    seen = []
     with appearing_whole(path) as unfinished:
         archive, _ = inference_archive(with_wide_groups(model, quantize), batch_size)
         saved_model = unfinished.with_name(f"{unfinished.name}.saved_model")
         write(archive, saved_model, path)
         converter = _converter(saved_model)
-        configure(converter, quantize, batches, input_dtype, output_dtype)
+        configure(converter, quantize, _remembering(batches, seen), input_dtype, output_dtype)
         content = _convert(model, converter)
         if output_dtype == "float32":
             content = softmax_in_float(content)
         with write_errors(path):
             unfinished.write_bytes(content)
             append_files(unfinished, model)
-        return verified(model, unfinished, path, "tflite", verify)
+        calibration = np.concatenate(seen)[:SEEN] if seen else None
+        return verified(model, unfinished, path, "tflite", verify, calibration)
+
+
+def _remembering(batches, seen):
+    """The batches, of which the first are appended to the list `seen` on the way."""
+
+    def remembered():
+        for [batch] in batches():
+            if sum(map(len, seen)) < SEEN:
+                seen.append(batch)
+            yield [batch]
+
+    return remembered
 
 
 def _converter(saved_model):

@@ -8,18 +8,19 @@ import keras
 import numpy as np
 
 from keras_sknet.export.formats import FORMATS, load, recognize
-from keras_sknet.export.inference import input_name, other_dtypes, require_exportable
+from keras_sknet.export.inference import other_dtypes, require_exportable
 from keras_sknet.export.runtimes import runnable
-from keras_sknet.layers import ImageNormalization
-from keras_sknet.ops._private import flatten_layers
-from keras_sknet.validation import require
+from keras_sknet.export.samples import check_images, random_inputs, with_images
 
-RANDOM = 16
-UNKNOWN_SIZE = 64
 BATCH = 32
 # By how much of the largest output less precise ones may differ; integers are judged by which is the largest.
 TOLERANCES = {"float16": 3e-2, "bfloat16": 5e-2, "int8": np.inf}
 AGREEMENT = 0.5
+# Where there is one output, none is at the top: by how much of the largest value integers may differ, for an
+# image whose ranges are known, and on average for others, some of which leave the ranges.
+SINGLE, SINGLE_ON_AVERAGE = 0.5, 0.25
+# 8-bit probabilities come in steps of 1/256: smaller ones than this are not compared with each other.
+SMALL_PROBABILITY = 1 / 64
 
 
 class VerificationError(RuntimeError):
@@ -31,7 +32,8 @@ class Report(NamedTuple):
 
     `path` and `format` tell where it is and what, `bytes` how large. `difference` is the largest one between
     its outputs and the model's, relative to the largest output; `agreement` the share of images of which
-    both have the same output at the top. Both are `None` where it was not verified.
+    both have the same output at the top, or, of a single output, values that differ by at most half of the
+    largest. Both are `None` where it was not verified.
     """
 
     path: str
@@ -57,8 +59,9 @@ def verify_export(model, path, images=None):
     batch size, or takes images of any size and these have another than 64×64). Allowed are differences of
     1e-4 of the largest output (of 1e-5 for a `.keras` file), of 3e-2 where weights or arithmetic are
     float16, and of 5e-2 where they are bfloat16. A file of 8-bit integers must have the same output at the
-    top for half of the images, which shows that it is not broken: how accurate it is, only labelled images
-    can tell.
+    top for half of the images, and a single output, which is always at the top, may be off by a quarter of
+    the largest on average: this shows that it is not broken. How accurate it is, only labelled images can
+    tell.
 
     Args:
         model: Functional `keras.Model`, on the TensorFlow backend.
@@ -83,11 +86,19 @@ def verify_export(model, path, images=None):
     ```
     """
     require_exportable(model)
-    inputs = _inputs(model, "images", images)
+    if images is not None:
+        check_images(model, "images", images)
+    inputs = with_images(model, random_inputs(model), images)
     return _compare(model, Path(path), path, recognize(path), inputs)
 
 
-def verified(model, unfinished, path, format, verify):
+def check_verify(model, verify):
+    """Raises an error unless an exporter's argument `verify` is what `verified` takes."""
+    if not isinstance(verify, bool):
+        check_images(model, "verify", verify)
+
+
+def verified(model, unfinished, path, format, verify, calibration=None):
     """Verifies an export before it gets its name; the last line of every exporter.
 
     Args:
@@ -96,15 +107,26 @@ def verified(model, unfinished, path, format, verify):
         path: The path that it will have.
         format: String, a key of `FORMATS`.
         verify: The exporter's argument: `True`, `False`, or an array of images.
+        calibration: Array of images that activations' ranges were found with, on which it is verified too.
+            Defaults to `None`.
 
     Returns:
-        `Report`.
+        `Report`, of the worst that was seen.
     """
     format = FORMATS[format]
     if verify is False:
         return Report(str(path), format.name, size_in_bytes(unfinished))
-    inputs = _inputs(model, "verify", None if verify is True else verify)
-    return _compare(model, unfinished, path, format, inputs)
+    inputs = random_inputs(model, calibration)
+    inputs = inputs if verify is True else with_images(model, inputs, verify)
+    reports = [_compare(model, unfinished, path, format, inputs)]
+    if calibration is not None:
+        # By themselves, lest one kind of images outvotes the other.
+        known = dict.fromkeys(inputs, calibration)
+        reports.append(_compare(model, unfinished, path, format, known, known_ranges=True))
+    return reports[0]._replace(
+        difference=max(report.difference for report in reports),
+        agreement=min(report.agreement for report in reports),
+    )
 
 
 def differs(model, copy):
@@ -112,7 +134,7 @@ def differs(model, copy):
 
     If the model itself gives no numbers on these, nothing is known against the copy.
     """
-    inputs = {name: x[:2] for name, x in _inputs(model, "verify", None).items()}
+    inputs = {name: x[:2] for name, x in random_inputs(model).items()}
     expected = _numbers(model, inputs)
     if expected is None:
         return False
@@ -137,7 +159,7 @@ def _numbers(model, inputs):
     return outputs if finite else None
 
 
-def _compare(model, file, path, format, inputs):
+def _compare(model, file, path, format, inputs, known_ranges=False):
     export = load(file, format)
     original = runnable(model)
     _require_same("inputs", path, export.inputs, model, original.inputs)
@@ -148,6 +170,9 @@ def _compare(model, file, path, format, inputs):
     difference = max(_difference(got[name], expected[name]) for name in expected)
     agreement = min(_agreement(got[name], expected[name]) for name in expected)
     _judge(path, model, format, export.precision, difference, agreement)
+    if export.precision == "int8":
+        for name in filter(lambda name: _is_single(expected[name]), expected):
+            _judge_single(path, model, _single(got[name], expected[name]), known_ranges)
     return Report(str(path), format.name, size_in_bytes(file), difference, agreement)
 
 
@@ -176,6 +201,17 @@ def _judge(path, model, format, precision, difference, agreement):
         )
 
 
+def _judge_single(path, model, differences, known_ranges):
+    found, allowed = differences.mean(), SINGLE_ON_AVERAGE
+    if known_ranges:
+        found, allowed = differences.max(), SINGLE
+    if not found <= allowed:
+        raise VerificationError(
+            f"{str(path)!r} does not compute what model {model.name!r} does: its single output differs by "
+            f"{found:.0%} of the largest{'' if known_ranges else ' on average'}, and {allowed:.0%} is allowed"
+        )
+
+
 def _tolerance(format, dtypes):
     return max((TOLERANCES.get(dtype, format.tolerance) for dtype in dtypes), default=format.tolerance)
 
@@ -197,47 +233,18 @@ def _difference(got, expected):
 
 
 def _agreement(got, expected):
+    if _is_single(expected):
+        return float(np.mean(_single(got, expected) <= SINGLE))
     return float(np.mean(got.argmax(-1) == expected.argmax(-1)))
 
 
-def _inputs(model, argument, images):
-    """Random arrays for a model's inputs, and with them the `images` that the user gave as `argument`."""
-    rng = np.random.default_rng(0)
-    raw = any(isinstance(layer, ImageNormalization) for layer in flatten_layers(model))
-    inputs = {input_name(model, x): _random(rng, x, raw) for x in model.inputs}
-    return inputs if images is None else _with_images(model, inputs, argument, images)
+def _is_single(y):
+    return y.ndim < 2 or y.shape[-1] == 1
 
 
-def _random(rng, x, raw):
-    shape = [x.shape[0] or RANDOM, *(size or UNKNOWN_SIZE for size in x.shape[1:])]
-    if x.dtype == "string":
-        return np.full(shape, "text", object)
-    if not x.dtype.startswith(("float", "bfloat")):
-        return rng.integers(0, 2, shape).astype(x.dtype)
-    noise = rng.normal(size=shape)
-    if len(shape) == 4:
-        # Areas of different colour and contrast, as photographs have; pure noise gives all the same output.
-        areas = rng.normal(size=(shape[0], 4, 4, shape[3])) * rng.uniform(0.2, 2, (shape[0], 1, 1, 1))
-        rows, columns = (np.arange(size) * 4 // size for size in shape[1:3])
-        noise = 0.3 * noise + areas[:, rows][:, :, columns]
-    return (np.clip(127 + 60 * noise, 0, 255) if raw else noise).astype("float32")
-
-
-def _with_images(model, inputs, argument, images):
-    images = np.asarray(images)
-    (name, random), *others = inputs.items()
-    batch_size, *sizes = model.inputs[0].shape
-    fits = not others and images.ndim == random.ndim and len(images) > 0
-    fits = fits and all(
-        own in (None, size) for own, size in zip((batch_size, *sizes), images.shape, strict=True)
-    )
-    require(
-        fits,
-        argument,
-        "one image or more of the shape that the model's only input takes",
-        **{argument: images.shape},
-        input_shapes=[tuple(x.shape) for x in model.inputs],
-    )
-    images = images.astype(random.dtype)
-    together = batch_size is None and images.shape[1:] == random.shape[1:]
-    return {name: np.concatenate([random, images]) if together else images}
+def _single(got, expected):
+    """By how much of the largest value an output of one channel differs, on average over each image."""
+    got, expected = (np.asarray(y, "float64").reshape(len(y), -1) for y in (got, expected))
+    probable = expected.min() >= 0 and expected.max() <= 1
+    least = SMALL_PROBABILITY if probable else np.finfo("float32").tiny
+    return np.abs(got - expected).mean(axis=1) / max(np.abs(expected).max(), least)

@@ -114,6 +114,25 @@ def test_probabilities_are_told_from_logits(steps):
     assert evaluate_scores(logits + 1e4, labels).loss == pytest.approx(evaluate_scores(logits, labels).loss)
 
 
+@pytest.mark.parametrize("certainty", [4, 6, 8, 10])
+def test_probabilities_of_a_thousand_classes_in_8_bits_are_no_logits(certainty):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 300)
+    probabilities = softmax(rng.normal(size=(300, 1000)) + certainty * np.eye(1000)[labels])
+    rounded = np.rint(probabilities * 256) / 256
+    assert abs(rounded.sum(axis=1).mean() - 1) > 0.1 or certainty == 10
+    found, told, exact = (
+        evaluate_scores(scores, labels, **options).loss
+        for scores, options in [(rounded, {}), (rounded, {"from_logits": False}), (probabilities, {})]
+    )
+    assert found == told
+    assert found != pytest.approx(exact)  # rounding stays what it is
+    # Numbers that are as small, and not rounded so, are logits; and so are a new network's zeros.
+    others = evaluate_scores(rounded * 0.99, labels).loss
+    assert certainty == 10 or others == evaluate_scores(rounded * 0.99, labels, from_logits=True).loss
+    assert evaluate_scores(0 * rounded, labels).loss == pytest.approx(np.log(1000))
+
+
 def test_a_keras_model_counts_as_keras_does():
     model = small(activation="softmax")
     digits = Digits("validation", scales=(1.0,))

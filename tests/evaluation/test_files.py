@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,11 +65,27 @@ def test_nothing_is_overwritten(tmp_path):
     assert (tmp_path / "classes.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_is_written_beside_a_file_that_is_there(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"`path` must be new: nothing is overwritten.*{name}'"):
+        write_evaluation(evaluation(), tmp_path)
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("details", [{"model": Path("x")}, {("a", "b"): 1}])
+def test_details_that_are_not_of_json_leave_nothing(details, tmp_path):
+    with pytest.raises(ValueError, match="`details` must be a dictionary of JSON's types"):
+        write_evaluation(evaluation(), tmp_path, details)
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_interrupted_file_does_not_appear(tmp_path, monkeypatch):
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(json, "dumps", interrupted)
+    # The way in which only the last file is written.
+    monkeypatch.setattr(Path, "write_text", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_evaluation(evaluation(), tmp_path)
     assert sorted(os.listdir(tmp_path)) == FILES[:3]
