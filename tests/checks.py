@@ -18,6 +18,12 @@ def images(count, shape, seed=0):
     return np.clip(x + rng.normal(0, 20, x.shape), 0, 255).astype("float32")
 
 
+def quantized(quantize, shape=(32, 32, 3), count=64):
+    """The arguments of `export_tflite` for a mode: int8 wants data."""
+    data = {"representative_dataset": images(count, shape, seed=5)} if quantize == "int8" else {}
+    return {"quantize": quantize, **data}
+
+
 def randomize(model, seed=0):
     """Gives a network weights with which its outputs prove something; a fresh one's hardly depend on inputs.
 

@@ -3,14 +3,25 @@ import json
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
+import keras_sknet
 from checks import randomize
 from keras_sknet.export import export_saved_model
 from nets import tiny
 
 NAMES = ("cat", "blue tit", "Gänseblümchen", "dog", "ox", "yak")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Small enough to be converted often; it knows its preprocessing, as the networks of the package do."""
+    keras.utils.set_random_seed(0)
+    pixels = keras_sknet.layers.ImageNormalization()
+    dense = keras.layers.Dense(5, "softmax", kernel_initializer="glorot_normal")
+    return keras.Sequential([keras.Input((32, 32, 3)), pixels, keras.layers.Flatten(), dense])
 
 
 @pytest.fixture(scope="session")

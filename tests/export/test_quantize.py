@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 import keras_sknet
-from checks import images, randomize, relative_difference
+from checks import images, quantized, randomize, relative_difference
 from keras_sknet import Branch
 from keras_sknet.data import Digits
-from keras_sknet.export import export_tflite, verify, verify_export
+from keras_sknet.export import export_tflite
 from keras_sknet.export.calibration import calibration_batches
-from keras_sknet.export.formats import load
 from keras_sknet.export.quantize import softmax_in_float
-from keras_sknet.export.verify import VerificationError
 from nets import BRANCHES, tiny
 
 tf = pytest.importorskip("tensorflow")
@@ -27,21 +25,6 @@ DTYPES = [("float32", "float32"), ("uint8", "float32"), ("int8", "int8"), ("uint
 INPUT_QUANTIZATION = {"float32": (0, 0), "uint8": (1, 0), "int8": (1, -128)}
 OUTPUT_QUANTIZATION = {"float32": (0, 0), "uint8": (1 / 256, 0), "int8": (1 / 256, -128)}
 UNWANTED = {"TRANSPOSE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "STRIDED_SLICE", "READ_VARIABLE"}
-
-
-@pytest.fixture(scope="module")
-def network():
-    """Small enough to be converted often; it knows its preprocessing, as the networks of the package do."""
-    keras.utils.set_random_seed(0)
-    pixels = keras_sknet.layers.ImageNormalization()
-    dense = keras.layers.Dense(5, "softmax", kernel_initializer="glorot_normal")
-    return keras.Sequential([keras.Input(SHAPE), pixels, keras.layers.Flatten(), dense])
-
-
-def with_data(quantize, shape=SHAPE, count=64):
-    """The arguments for a mode: int8 wants data."""
-    data = {"representative_dataset": images(count, shape, seed=5)} if quantize == "int8" else {}
-    return {"quantize": quantize, **data}
 
 
 def outputs(interpreter, x):
@@ -73,7 +56,7 @@ def weights(interpreter):
 def test_a_network_in_one_partition(quantize, litert, tmp_path):
     model = keras_sknet.SKNetSmall(classifier_activation=None)
     randomize(model)
-    export_tflite(model, tmp_path / "x.tflite", **with_data(quantize))
+    export_tflite(model, tmp_path / "x.tflite", **quantized(quantize))
     interpreter, delegation = litert(tmp_path / "x.tflite")
     x = images(8, SHAPE, seed=1)
     assert relative_difference(outputs(interpreter, x), model(x, training=False)) < TOLERANCES[quantize]
@@ -100,7 +83,7 @@ def test_sknet50_at_full_size(quantize, litert, tmp_path):
     model = keras_sknet.SKNet50()
     randomize(model)
     shape = model.input_shape[1:]
-    export_tflite(model, tmp_path / "x.tflite", **with_data(quantize, shape, count=8))
+    export_tflite(model, tmp_path / "x.tflite", **quantized(quantize, shape, count=8))
     interpreter, delegation = litert(tmp_path / "x.tflite")
     assert delegation.whole and delegation.partitions == 1
     assert not UNWANTED & set(delegation.operators)
@@ -164,7 +147,7 @@ def test_softmax_that_others_need_as_integers_stays(litert, tmp_path):
 def test_three_branches_in_int8(litert, tmp_path):
     model = tiny(branches=(*BRANCHES, Branch(5, 1, 4)), classifier_activation=None)
     randomize(model)
-    export_tflite(model, tmp_path / "x", **with_data("int8"))
+    export_tflite(model, tmp_path / "x", **quantized("int8"))
     interpreter, delegation = litert(tmp_path / "x")
     x = images(8, SHAPE, seed=1)
     assert relative_difference(outputs(interpreter, x), model(x, training=False)) < TOLERANCES["int8"]
@@ -242,80 +225,6 @@ def test_bad_data_found_late_leaves_nothing(network, tmp_path):
     with pytest.raises(ValueError, match=r"of shape \(images, 32, 32, 3\). Received: shape=\(1, 16, 32, 3\)"):
         export_tflite(network, tmp_path / "x", "int8", data)
     assert os.listdir(tmp_path) == []
-
-
-def single(seed, activation="sigmoid"):
-    """A classifier of one output, and images that it sees differences between."""
-    keras.utils.set_random_seed(seed)
-    pixels = keras_sknet.layers.ImageNormalization()
-    dense = keras.layers.Dense(1, activation, kernel_initializer=keras.initializers.RandomNormal(stddev=0.05))
-    return keras.Sequential([keras.Input(SHAPE), pixels, keras.layers.Flatten(), dense])
-
-
-@pytest.mark.parametrize("activation", ["sigmoid", None])
-@pytest.mark.parametrize("quantize", ["dynamic", "int8"])
-def test_a_single_output_is_compared_by_its_values(quantize, activation, tmp_path):
-    model, other = single(1, activation), single(2, activation)
-    report = export_tflite(model, tmp_path / "x.tflite", **with_data(quantize))
-    assert report.agreement > 0.9
-    with pytest.raises(VerificationError, match="single output differs by|the same largest output"):
-        verify_export(other, tmp_path / "x.tflite", images(20, SHAPE, seed=7))
-
-
-def test_a_single_output_may_be_a_small_probability(tmp_path):
-    model = single(1)
-    model.layers[-1].bias.assign([-14])
-    assert model(images(64, SHAPE, seed=5)).numpy().max() < 1 / 64
-    export_tflite(model, tmp_path / "x.tflite", **with_data("int8"))
-
-
-def test_it_is_verified_on_what_it_was_calibrated_with(network, tmp_path, monkeypatch):
-    seen = []
-    compare = verify._compare
-
-    def watched(model, file, path, format, inputs, **options):
-        seen.append((inputs["images"], options))
-        return compare(model, file, path, format, inputs, **options)
-
-    monkeypatch.setattr(verify, "_compare", watched)
-    data, mine = images(70, SHAPE), images(3, SHAPE, seed=9)
-    export_tflite(network, tmp_path / "x", "int8", data, batch_size=3, verify=mine)
-    (random, _), (calibration, options) = seen
-    np.testing.assert_array_equal(random[-3:], mine)
-    assert len(random) == 16 + 3 and len(calibration) == 64 and options == {"known_ranges": True}
-    np.testing.assert_array_equal(calibration[1:], data[1:64])
-    export_tflite(network, tmp_path / "y", "int8", data, verify=False)
-    export_tflite(network, tmp_path / "z", "dynamic")
-    assert len(seen) == 3
-
-
-def test_a_file_that_is_wrong_on_calibration_images_alone_is_refused(network, tmp_path):
-    export_tflite(network, tmp_path / "x.tflite", "int8", images(8, SHAPE))
-    odd = images(20, SHAPE, seed=4)
-    head = network.layers[-1]
-    weights = head.get_weights()
-    try:
-        # The other way round, so that no image has the same class.
-        head.set_weights([-weight for weight in weights])
-        with pytest.raises(VerificationError, match="of the images have the same largest output"):
-            verify.verified(network, tmp_path / "x.tflite", "x", "tflite", True, odd)
-    finally:
-        head.set_weights(weights)
-    report = verify.verified(network, tmp_path / "x.tflite", "x", "tflite", True, odd)
-    assert report.agreement >= 0.5 and report.difference > 0
-
-
-def test_bytes_that_a_float_file_takes_are_no_quantization(tmp_path):
-    def of(seed):
-        keras.utils.set_random_seed(seed)
-        x = keras.Input((8, 8, 3), dtype="uint8")
-        y = keras.layers.Flatten()(keras.ops.cast(x, "float32"))
-        return keras.Model(x, keras.layers.Dense(3)(y))
-
-    export_tflite(of(1), tmp_path / "x.tflite")
-    assert load(tmp_path / "x.tflite").precision == "float32"
-    with pytest.raises(VerificationError, match="1e-04 is allowed .LiteRT, float32"):
-        verify_export(of(2), tmp_path / "x.tflite")
 
 
 @pytest.fixture(scope="module")
