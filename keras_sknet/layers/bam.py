@@ -6,13 +6,14 @@ from keras import ops
 from keras_sknet.layers.bottleneck import ResNeXtBottleneck
 from keras_sknet.layers.conv_norm_act import ConvNormAct, batch_norm
 from keras_sknet.layers.foldable import Foldable
+from keras_sknet.layers.gates import Gate
 from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.layers.initializers import he_normal
 from keras_sknet.validation import image_shape, positive_integer
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class BAM(Foldable):
+class BAM(Gate, Foldable):
     """Bottleneck attention: `F + sigmoid(M_c + M_s) * F`, of a branch over channels and one over positions.
 
     - Channels: `M_c` is two dense layers on the mean of F over space.
@@ -84,7 +85,7 @@ class BAM(Foldable):
         self.project.build(shape)
 
     def call(self, inputs, training=None):
-        self._image_shape(inputs.shape)
+        self.compute_output_shape(inputs.shape)  # which checks the shape
         z = self.squeeze(ops.mean(inputs, axis=(1, 2)))
         if not self.folded:
             z = self.norm(z, training=training)
@@ -95,18 +96,12 @@ class BAM(Foldable):
         positions = self.project(positions, training=training)
         return inputs + ops.sigmoid(channels + positions) * inputs
 
-    def compute_output_shape(self, input_shape):
-        return self._image_shape(input_shape)
-
     def get_config(self):
         return {
             **super().get_config(),
             "reduction": self.reduction,
             "dilation_rate": self.dilation_rate,
         }
-
-    def _image_shape(self, input_shape):
-        return image_shape(self, input_shape, self.excite.units if self.built else None)
 
 
 @keras.saving.register_keras_serializable("keras_sknet")

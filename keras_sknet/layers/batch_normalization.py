@@ -18,7 +18,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     everything else, `mask` and `renorm` among it, is computed as Keras does.
 
     In training a channel needs more than one value: of a single one the output is beta and every gradient
-    but beta's is zero. The layer warns of that, once.
+    but beta's is zero. The layer warns of that, once. In a graph for any batch size that takes a function of
+    Python's: a training step that is to be saved or converted should have a known batch size.
 
     Args:
         axis: Integer, the axis of the channels. Defaults to -1.

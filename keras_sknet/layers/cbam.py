@@ -6,13 +6,13 @@ from keras import ops
 from keras_sknet.layers.bottleneck import ResNeXtBottleneck
 from keras_sknet.layers.conv_norm_act import ConvNormAct
 from keras_sknet.layers.foldable import Foldable
-from keras_sknet.layers.gates import channel_layers
+from keras_sknet.layers.gates import Gate, channel_layers
 from keras_sknet.ops.pooling import largest
 from keras_sknet.validation import image_shape, positive_integer
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class CBAM(Foldable):
+class CBAM(Gate, Foldable):
     """Convolutional block attention: scales each channel, then each position, by a sigmoid.
 
     - Channels: `F' = sigmoid(MLP(mean of F over space) + MLP(maximum of F over space)) * F`, one MLP of two
@@ -55,21 +55,15 @@ class CBAM(Foldable):
         self.position_gate.build((*shape[:-1], 2))
 
     def call(self, inputs, training=None):
-        self._image_shape(inputs.shape)
+        self.compute_output_shape(inputs.shape)  # which checks the shape
         pooled = (ops.mean(inputs, axis=(1, 2)), largest(inputs, axis=(1, 2)))
         mean, maximum = (self.excite(self.squeeze(x)) for x in pooled)
         x = inputs * ops.expand_dims(ops.sigmoid(mean + maximum), (1, 2))
         seen = ops.concatenate([largest(x, -1, keepdims=True), ops.mean(x, -1, keepdims=True)], axis=-1)
         return x * self.position_gate(seen, training=training)
 
-    def compute_output_shape(self, input_shape):
-        return self._image_shape(input_shape)
-
     def get_config(self):
         return {**super().get_config(), "reduction": self.reduction}
-
-    def _image_shape(self, input_shape):
-        return image_shape(self, input_shape, self.excite.units if self.built else None)
 
 
 @keras.saving.register_keras_serializable("keras_sknet")

@@ -5,8 +5,15 @@ from keras_sknet.layers.initializers import he_normal
 from keras_sknet.validation import image_shape, positive_integer
 
 
+class Gate:
+    """A gate has its input's shape, whose channels its layer `excite` knows."""
+
+    def compute_output_shape(self, input_shape):
+        return image_shape(self, input_shape, self.excite.units if self.built else None)
+
+
 @keras.saving.register_keras_serializable("keras_sknet")
-class SqueezeExcite(keras.layers.Layer):
+class SqueezeExcite(Gate, keras.layers.Layer):
     """Channel gate: each channel is scaled by a sigmoid of what all channels see on average.
 
     Args:
@@ -42,18 +49,12 @@ class SqueezeExcite(keras.layers.Layer):
         self.squeeze, self.excite = channel_layers(self, image_shape(self, input_shape), "sigmoid")
 
     def call(self, inputs):
-        self._image_shape(inputs.shape)
+        self.compute_output_shape(inputs.shape)  # which checks the shape
         gate = self.excite(self.squeeze(ops.mean(inputs, axis=(1, 2))))
         return inputs * ops.expand_dims(gate, (1, 2))
 
-    def compute_output_shape(self, input_shape):
-        return self._image_shape(input_shape)
-
     def get_config(self):
         return {**super().get_config(), "reduction": self.reduction}
-
-    def _image_shape(self, input_shape):
-        return image_shape(self, input_shape, self.excite.units if self.built else None)
 
 
 def channel_layers(gate, shape, activation=None):
