@@ -2,7 +2,7 @@
 
     python examples/own_network.py [--epochs 12] [--output own-network]
 
-This should give about 85 % on held-out digits, in about a minute on two CPU cores (about 70 % after four epochs).
+This should give about 85 % on held-out digits, in about a minute on two CPU cores (after four epochs 70 %).
 Needs `pip install "keras_sknet[train]"`.
 """
 

@@ -9,7 +9,7 @@ from keras_sknet.cli.output import output_folder
 from keras_sknet.cli.results import remove_results
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.loop import HISTORY
-from keras_sknet.training.state import has_checkpoints, remove_checkpoints
+from keras_sknet.training.state import UNFINISHED, has_checkpoints, remove_checkpoints
 from keras_sknet.training.transfer import FROZEN
 
 EVENTS = "events.out.tfevents"
@@ -95,4 +95,6 @@ class RunFolder:
         if not names or names - own:
             return False
         files = [path.relative_to(self.path) for path in self.path.rglob("*") if not path.is_dir()]
-        return all(LOGS in file.parts and file.name.startswith(EVENTS) for file in files)
+        return all(
+            file.name.startswith(EVENTS) if LOGS in file.parts else file.name == UNFINISHED for file in files
+        )

@@ -11,7 +11,7 @@ import keras
 from keras_sknet.training.averages import averaged_weights
 from keras_sknet.training.curves import write_history
 from keras_sknet.training.distribution import this_process
-from keras_sknet.training.state import load_state, save_state
+from keras_sknet.training.state import has_checkpoints, load_state, save_state
 from keras_sknet.validation import require
 
 HISTORY = "history.csv"
@@ -113,6 +113,8 @@ class Loop(keras.callbacks.Callback):
         """Validates, keeps the model if it is the best so far, and writes a checkpoint."""
         progress = self.progress
         progress.pending = logs
+        if not has_checkpoints(self._folder):
+            self.save()  # by which the run is known, before there is a model that might be anybody's
         try:
             with averaged_weights(self.model):
                 results = self.model.evaluate(

@@ -172,6 +172,7 @@ def test_what_is_no_run_is_left_alone(few_digits, tmp_path, capsys):
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(few_digits, tmp_path, capsys):
     output = tmp_path / "run"
     (output / "checkpoints").mkdir(parents=True)
+    (output / "checkpoints" / ".unfinished.state").write_bytes(b"cut off")
     (output / "tensorboard" / "train").mkdir(parents=True)
     (output / "tensorboard" / "train" / "events.out.tfevents.1").write_bytes(b"")
     assert main([*COMMAND, "--no-export", "--output", str(output)]) == 0

@@ -1,6 +1,7 @@
 """Trainings that were stopped, killed or damaged go on, and end as if nothing had happened."""
 
 import dataclasses
+import importlib
 import os
 
 import keras
@@ -48,6 +49,24 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, killed_at, recip
     kept = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "killed")]
     for one, other in zip(*(model.get_weights() for model in kept), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_there_is_a_checkpoint_before_there_is_a_model(finished, tmp_path, monkeypatch):
+    """By it the commands know a folder for that of a run, whenever it was killed."""
+    _, whole, *result = finished
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("keras_sknet.training.fit"), "keep_model", kill)
+        with pytest.raises(Killed):
+            train(tmp_path / "run")
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-0000000003.state"]
+    assert not (tmp_path / "run" / "model.keras").exists()
+    resumed, *result_resumed = train(tmp_path / "run")
+    assert_equal(whole, resumed)
+    assert result_resumed == result
 
 
 def test_a_damaged_checkpoint_is_passed_over(finished, tmp_path, capsys):
