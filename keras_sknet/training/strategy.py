@@ -54,7 +54,7 @@ def strategy_scope(model, batch_size, accumulation=1):
     Args:
         model: `keras.Model`.
         batch_size: Integer, which must be divisible by the replicas, so that none has more than another.
-        accumulation: Integer, parts that a batch is computed in, which Keras cannot do under a strategy.
+        accumulation: Integer, parts that a batch is computed in, which Keras cannot do on several replicas.
             Defaults to `1`.
 
     Returns:
@@ -75,6 +75,10 @@ def strategy_scope(model, batch_size, accumulation=1):
         replicas=replicas,
     )
     require(
-        accumulation == 1, "accumulation", "1 under a strategy", accumulation=accumulation, replicas=replicas
+        accumulation == 1 or replicas == 1,
+        "accumulation",
+        "1 with several replicas",
+        accumulation=accumulation,
+        replicas=replicas,
     )
     return strategy.scope()

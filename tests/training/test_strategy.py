@@ -101,7 +101,7 @@ def test_a_batch_must_be_divisible():
         model = tiny()
     with pytest.raises(ValueError, match=r"\(and parts to accumulate\)\. Received: step_size=7, replicas=2$"):
         strategy_scope(model, 7)
-    with pytest.raises(ValueError, match="`accumulation` must be 1 under a strategy. Received: accumulatio"):
+    with pytest.raises(ValueError, match="`accumulation` must be 1 with several replicas. Received: accumu"):
         strategy_scope(model, 8, accumulation=2)
 
 
