@@ -99,4 +99,4 @@ def run(arguments):
             write_history(first + second, output / HISTORY)
         return first + second, len(first) + best
 
-    run_training(arguments, scope, whole, splits, skipped, make_model, train, description, True)
+    run_training(arguments, scope, whole, splits, skipped, make_model, train, description, in_two_parts=True)

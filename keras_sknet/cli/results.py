@@ -25,6 +25,7 @@ from keras_sknet.models.keras_file import load_keras_file
 from keras_sknet.training import GentleInterrupt, accuracy_by_scale
 from keras_sknet.training.curves import draw_curves
 from keras_sknet.training.fit import MODEL
+from keras_sknet.training.loop import HISTORY
 
 METRICS = "metrics.json"
 # File or folder: what writes it, and how.
@@ -65,13 +66,11 @@ def require_packages(no_export):
 
 
 def remove_results(output):
-    """Removes what a run that was stopped here wrote after its training; it is written anew."""
-    for name in (METRICS, *FIGURES, *EXPORTS):
-        for path in (output / name, *output.glob(f".{name}.*")):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    """Removes what a run that was stopped here wrote after its training, and what it had not finished."""
+    names = (METRICS, *FIGURES, *EXPORTS)
+    for pattern in (*names, *(f".{name}.*" for name in (*names, HISTORY)), f".unfinished-{MODEL}"):
+        for path in output.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_results(output, splits, metrics, recipe, no_export, start):

@@ -6,7 +6,6 @@ import shutil
 import sys
 
 from keras_sknet.cli.output import output_folder
-from keras_sknet.cli.results import remove_results
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.loop import HISTORY
 from keras_sknet.training.state import UNFINISHED, has_checkpoints, remove_checkpoints
@@ -63,13 +62,6 @@ class RunFolder:
             return "Stopped before the first step ended: nothing is written"
         best = f" The best model so far is {self.path / MODEL}." if (self.path / MODEL).exists() else ""
         return f"Stopped.{best} The same command goes on from here"
-
-    def remove_old_results(self):
-        """Removes what was written after the training when it was stopped there: it is written anew."""
-        remove_results(self.path)
-        for unfinished in (f".unfinished-{MODEL}", f".{HISTORY}.*"):
-            for path in self.path.glob(unfinished):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def close(self):
         """Removes what is for going on. The logs of the first part go to those of the second."""

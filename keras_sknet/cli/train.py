@@ -99,7 +99,9 @@ def run(arguments):
             settings=settings,
         )
 
-    run_training(arguments, scope, recipe, splits, skipped, make_model, train, description, False)
+    run_training(
+        arguments, scope, recipe, splits, skipped, make_model, train, description, in_two_parts=False
+    )
 
 
 def _recipe_for(arguments):

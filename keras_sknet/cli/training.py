@@ -12,7 +12,7 @@ import keras
 from keras_sknet.cli.arguments import fraction, positive_integer, positive_number, seed, whole_number
 from keras_sknet.cli.data import add_data_options, open_data
 from keras_sknet.cli.errors import CommandError, Stopped
-from keras_sknet.cli.results import write_results
+from keras_sknet.cli.results import remove_results, write_results
 from keras_sknet.cli.run_folder import RunFolder
 from keras_sknet.data import check_sizes, naming_corrupt_files
 from keras_sknet.data.missing import MissingSplit
@@ -198,7 +198,7 @@ def run_training(arguments, scope, recipe, splits, skipped, make_model, train, d
             "seconds": {"training": round(time.perf_counter() - start, 1)},
             "history": history,
         }
-        folder.remove_old_results()
+        remove_results(folder.path)
         try:
             with naming_corrupt_files(*splits.values()):
                 failures = write_results(folder.path, splits, metrics, recipe, arguments.no_export, start)

@@ -45,13 +45,13 @@ def require_exportable(model):
         model=model.name,
         output_shapes=[tuple(y.shape) for y in model.outputs],
     )
-    _output_names(model.outputs[0] if isinstance(model, keras.Sequential) else model.output)
+    _output_names(_output(model))
 
 
 def require_own_names(model):
     """Raises an error if an output of a model is called as an input is, which not all formats allow."""
     inputs = {input_name(model, x) for x in model.inputs}
-    outputs = _output_names(model.outputs[0] if isinstance(model, keras.Sequential) else model.output)
+    outputs = _output_names(_output(model))
     require(
         inputs.isdisjoint(outputs),
         "model",
@@ -110,6 +110,11 @@ def named_outputs(outputs):
     """
     leaves = [leaf for _, leaf in keras.tree.flatten_with_path(outputs)]
     return dict(zip(_output_names(outputs), leaves, strict=True))
+
+
+def _output(model):
+    # A sequential model has no `output` before it is called by itself.
+    return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
 
 
 def _output_names(outputs):

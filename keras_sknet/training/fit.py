@@ -56,8 +56,7 @@ def fit(
             settings is refused. Defaults to `None`.
         callbacks: Sequence of `keras.callbacks.Callback`, of each process. One that sets
             `model.stop_training`, as `EarlyStopping` does, ends the training until `fit` is called again,
-            also in the midst of an epoch, which is not validated then.
-            Defaults to none.
+            also in the midst of an epoch, which is not validated then. Defaults to none.
         checkpoint_seconds: Float, how often to write a checkpoint within an epoch. Defaults to `300`.
         verbose: Boolean, whether to show progress: a bar on a terminal, elsewhere a line an epoch; of several
             processes the first one does. Defaults to `True`.
