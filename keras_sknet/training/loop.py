@@ -113,24 +113,22 @@ class Loop(keras.callbacks.Callback):
         """Validates, keeps the model if it is the best so far, and writes a checkpoint."""
         progress = self.progress
         progress.pending = logs
-        if not has_checkpoints(self._folder):
-            self.save()  # by which the run is known, before there is a model that might be anybody's
         try:
             with averaged_weights(self.model):
                 results = self.model.evaluate(
                     self._validation, return_dict=True, verbose=0, callbacks=[self._interrupt]
                 )
-                logs = {**logs, **{f"val_{name}": value for name, value in results.items()}}
-                if logs["val_loss"] < progress.best_loss:
-                    if self._this.is_first:
-                        self._keep(self.model)
-                    progress.best_epoch, progress.best_loss = len(progress.history) + 1, logs["val_loss"]
+            logs = {**logs, **{f"val_{name}": value for name, value in results.items()}}
+            self._require_finite(logs["val_loss"])
+            if logs["val_loss"] < progress.best_loss:
+                if self._this.is_first:
+                    self._keep_best()
+                progress.best_epoch, progress.best_loss = len(progress.history) + 1, logs["val_loss"]
         except KeyboardInterrupt:
             self.save()
             raise
         progress.history.append({"epoch": len(progress.history) + 1, **logs})
         progress.pending = None
-        self._require_finite(logs["val_loss"])
         if self._this.is_first:
             write_history(progress.history, self._folder.parent / HISTORY)
         self.save()
@@ -158,6 +156,12 @@ class Loop(keras.callbacks.Callback):
         values = {name: float(value) for name, value in sorted(logs.items())}
         # The callbacks behind this one see what validation gave.
         logs.update(self.finish_epoch({**values, "learning_rate": self._rate()}))
+
+    def _keep_best(self):
+        if not has_checkpoints(self._folder):
+            self.save()  # by which the run is known, before there is a model that might be anybody's
+        with averaged_weights(self.model):
+            self._keep(self.model)
 
     def _require_finite(self, loss):
         if not math.isfinite(loss):

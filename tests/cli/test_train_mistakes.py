@@ -109,8 +109,10 @@ def test_a_folder_in_use_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_a_loss_that_explodes_is_one_line(few_digits, tmp_path, capsys):
+@pytest.mark.parametrize("batch", [8, 96], ids=["in training", "seen in validation only"])
+def test_a_loss_that_explodes_is_one_line(few_digits, batch, tmp_path, capsys):
     command = ("train", "--epochs", 1, "--learning-rate", "1e38", "--output", tmp_path / "run")
+    command += ("--batch-size", batch)
     code, err = error_of(capsys, *command)
     assert code == 2
     text = r"^keras-sknet: error: The loss is not finite from step \d on, in epoch 1: .*e\+\d\d$"
