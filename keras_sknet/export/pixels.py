@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_sknet.layers import ImageNormalization
-from keras_sknet.models.rebuild import is_graph
+from keras_sknet.models.graph import is_graph
 from keras_sknet.ops._private import graph_nodes
 
 SMALL = 10

@@ -3,8 +3,9 @@
 import keras
 
 from keras_sknet.extras import import_extra
+from keras_sknet.integrations.backbone import freeze_as_made, network_config, network_from_config
 from keras_sknet.models import feature_pyramid
-from keras_sknet.ops._private import flatten_layers, graph_nodes
+from keras_sknet.models.graph import makers
 
 # Not where it is used, as elsewhere: a class needs its base class at once.
 keras_cv = import_extra("keras_cv")
@@ -59,18 +60,13 @@ class SKNetBackbone(keras_cv.models.Backbone):
             name=name or f"{model.name}_backbone",
             trainable=trainable,
         )
-        names = {id(tensor): node.operation.name for node in graph_nodes(pyramid) for tensor in node.outputs}
-        self.pyramid_level_inputs = {level: names[id(tensor)] for level, tensor in levels.items()}
-        # A layer made from the config of a frozen one is frozen, but the layers inside it are not.
-        for layer in self.layers:
-            if not (trainable and layer.trainable):
-                for inner in flatten_layers(layer):
-                    inner.trainable = False
+        made_by = makers(pyramid)
+        self.pyramid_level_inputs = {level: made_by[id(x)].operation.name for level, x in levels.items()}
+        freeze_as_made(self, trainable)
 
     def get_config(self):
-        model = keras.Model(self.input, self.output, name=self.name)
-        return {**super().get_config(), "model": keras.saving.serialize_keras_object(model)}
+        return {**super().get_config(), "model": network_config(self)}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "model": keras.saving.deserialize_keras_object(config["model"])})
+        return cls(**{**config, "model": network_from_config(config["model"])})

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 
 from keras_sknet.layers import Classifier
-from keras_sknet.models.rebuild import is_graph
-from keras_sknet.ops._private import graph_nodes
+from keras_sknet.models.graph import is_graph, makers
 from keras_sknet.validation import is_positive_integer, require
 
 
@@ -82,10 +81,10 @@ def ends_in_softmax(model):
     """
     if not is_graph(model) or len(model.outputs) != 1:
         return getattr(model.layers[-1], "activation", None) is keras.activations.softmax
-    calls = _calls(model)
-    node = calls.get(id(model.outputs[0]))
+    made_by = makers(model)
+    node = made_by.get(id(model.outputs[0]))
     while node is not None and _keeps_numbers(node.operation):
-        node = calls.get(id(node.input_tensors[0]))
+        node = made_by.get(id(node.input_tensors[0]))
     if node is None:
         return False
     if is_graph(node.operation):
@@ -97,10 +96,10 @@ def ends_in_softmax(model):
 def _features(model):
     """The tensor that the classifier of a model is given; without a classifier, the model's output."""
     (output,) = model.outputs
-    calls = _calls(model)
-    node = calls.get(id(output))
+    made_by = makers(model)
+    node = made_by.get(id(output))
     while node is not None and _makes_probabilities(node.operation):
-        node = calls.get(id(node.input_tensors[0]))
+        node = made_by.get(id(node.input_tensors[0]))
     if node is not None and isinstance(node.operation, keras.layers.Dense):
         return node.input_tensors[0]
     inner = node.operation if node is not None and is_graph(node.operation) else None
@@ -111,11 +110,6 @@ def _features(model):
         return output
     body = keras.Model(_input(inner), features, name=inner.name)
     return body(*node.arguments.args, **node.arguments.kwargs)
-
-
-def _calls(model):
-    """The call that makes a tensor, by the tensor's `id`."""
-    return {id(x): node for node in graph_nodes(model) for x in node.outputs}
 
 
 def _keeps_numbers(operation):

@@ -1,6 +1,7 @@
 """The precision that a model computes in."""
 
-from keras_sknet.models.rebuild import is_graph, rebuild_layer, rebuild_model
+from keras_sknet.models.graph import is_graph
+from keras_sknet.models.rebuild import rebuild_layer, rebuild_model
 from keras_sknet.validation import one_of
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")

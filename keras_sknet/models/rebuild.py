@@ -6,15 +6,9 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_sknet.models.graph import is_graph
 from keras_sknet.ops._private import flatten_layers, graph_nodes
 from keras_sknet.validation import require
-
-
-def is_graph(layer):
-    """Tells whether a layer is a model made of calls of layers: functional, or sequential and built."""
-    functional = hasattr(layer, "operations") or isinstance(layer, keras.Sequential)
-    # An unbuilt sequential model has no attribute `inputs`.
-    return isinstance(layer, keras.Model) and functional and bool(getattr(layer, "inputs", None))
 
 
 def copy_own_weights(layer, new):

@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_sknet.layers import BAM, BatchNormalization, ConvNormAct, GroupedConv2D, SelectiveKernel
 from keras_sknet.layers.foldable import Foldable
-from keras_sknet.models.rebuild import copy_own_weights, is_graph, rebuild_layer, rebuild_model
+from keras_sknet.models.graph import graphs_inside, is_graph, makers
+from keras_sknet.models.rebuild import copy_own_weights, rebuild_layer, rebuild_model
 from keras_sknet.ops._private import flatten_layers, graph_nodes
 
 FOLDED_INTO = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, GroupedConv2D)
@@ -149,16 +150,19 @@ def fold_batch_norm(model):
 
 def _norms_by_layer(model):
     """{id of a layer: the batch normalization to be folded into it}"""
-    nodes = [node for graph in _graphs(model) for node in graph_nodes(graph)]
-    outputs = [tensor for graph in _graphs(model) for tensor in graph.outputs]
-    makers = {id(tensor): node.operation for node in nodes for tensor in node.outputs}
+    graphs = graphs_inside(model)
+    nodes = [node for graph in graphs for node in graph_nodes(graph)]
+    outputs = [tensor for graph in graphs for tensor in graph.outputs]
+    made_by = collections.ChainMap(*map(makers, graphs))
     calls = collections.Counter(id(node.operation) for node in nodes)
     takers = collections.Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     takers.update(map(id, outputs))
 
     norms = {}
     for node in nodes:
-        layer, *others = (makers.get(id(tensor)) for tensor in node.input_tensors)
+        layer, *others = (
+            getattr(made_by.get(id(tensor)), "operation", None) for tensor in node.input_tensors
+        )
         norm = node.operation
         if isinstance(norm, Foldable):
             norms |= _norms_inside(norm)
@@ -172,17 +176,6 @@ def _norms_by_layer(model):
         ):
             norms[id(layer)] = norm
     return norms
-
-
-def _graphs(model):
-    """A model and the models that it is made of, each once."""
-    graphs, waiting = {}, [model]
-    while waiting:
-        graph = waiting.pop()
-        if is_graph(graph) and id(graph) not in graphs:
-            graphs[id(graph)] = graph
-            waiting += graph.layers
-    return list(graphs.values())
 
 
 def _norms_inside(layer):
