@@ -8,6 +8,7 @@ FLOORS = {
     "validation": -1,  # the wording of errors
     "extras": -1,  # and of missing packages
     "files": -0.5,
+    "figures": -0.5,
     "ops": 0,
     "layers": 1,
     "weights": 1.5,  # of the layers, for the models

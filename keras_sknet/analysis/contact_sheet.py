@@ -4,7 +4,8 @@ import numpy as np
 
 from keras_sknet.analysis.attention import named
 from keras_sknet.analysis.images import image_batches, is_source
-from keras_sknet.analysis.style import INK, MUTED, literal_text, new_figure, show_image
+from keras_sknet.analysis.style import literal_text, show_image
+from keras_sknet.figures import INK, MUTED, new_figure
 from keras_sknet.validation import positive_integer, require
 
 COLUMNS = 6

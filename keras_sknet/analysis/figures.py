@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 
-from keras_sknet.extras import import_extra
+from keras_sknet.figures import INK, MUTED, new_figure
 from keras_sknet.validation import require
 
-INK, MUTED, LINE = "#222222", "#666666", "#0072B2"  # the blue of Okabe and Ito's palette
+LINE = "#0072B2"  # the blue of Okabe and Ito's palette
 COLUMNS = 6
 
 
@@ -47,8 +47,7 @@ def attention_by_scale(scores, title=None):
     scales = list(scores)
     columns = min(COLUMNS, len(responses))
     rows = math.ceil(len(responses) / columns)
-    size = (max(1.9 * columns + 0.8, 5), 2.3 * rows + (0.9 if title else 0.5))
-    figure = import_extra("matplotlib.figure").Figure(size, dpi=150, layout="constrained")
+    figure = new_figure(max(1.9 * columns + 0.8, 5), 2.3 * rows + (0.9 if title else 0.5))
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axis in axes[len(responses) :]:
         axis.remove()

@@ -5,19 +5,12 @@ import numpy as np
 from keras_sknet.analysis.attention import attention_scores, kernel_sizes, named
 from keras_sknet.analysis.response import ScaleResponse
 from keras_sknet.analysis.scale import SCALES, enlarge, standardize_scales
-from keras_sknet.analysis.style import (
-    INK,
-    MUTED,
-    literal_text,
-    new_figure,
-    plain,
-    scale_legend,
-    scale_style,
-    show_image,
-)
+from keras_sknet.analysis.style import literal_text, plain, scale_legend, scale_style, show_image
+from keras_sknet.figures import INK, MUTED, new_figure, short_name
 from keras_sknet.validation import require
 
 NAMED_CLASSES = 30  # more have their numbers under the axis, not their names
+LONGEST = 18  # characters of a name
 RUN = 16  # channels averaged in the plot are at least one in so many, as in the paper
 DIFFERENCE = "attention, largest − smallest kernel"
 
@@ -203,7 +196,7 @@ def draw_classes(response, units=None, scales=None):
     if many:
         axes[-1].set_xlabel("class", fontsize=8, color=INK)
     else:
-        axes[-1].set_xticks(range(len(classes)), [_short(name) for name in classes], rotation=90)
+        axes[-1].set_xticks(range(len(classes)), [short_name(name, LONGEST) for name in classes], rotation=90)
     figure.supylabel(DIFFERENCE, fontsize=8, color=INK)
     scale_legend(figure, axes[0])
     return literal_text(figure)
@@ -240,7 +233,3 @@ def _runs(values):
     run = max(1, min(RUN, -(-len(values) // 64)))
     starts = np.arange(0, len(values), run)
     return starts + (run - 1) / 2, [values[start : start + run].mean() for start in starts]
-
-
-def _short(name, length=18):
-    return name if len(name) <= length else name[: length - 1] + "…"

@@ -12,9 +12,9 @@ from keras_sknet.analysis.contact_sheet import draw_contact_sheet, pick_images
 from keras_sknet.analysis.paper_figures import default_units, draw_channels, draw_classes, draw_units
 from keras_sknet.analysis.response import write_rows
 from keras_sknet.analysis.scale import SCALES, scale_response
-from keras_sknet.analysis.style import INK, MUTED
 from keras_sknet.data.faults import describe
 from keras_sknet.extras import import_extra
+from keras_sknet.figures import INK, MUTED
 from keras_sknet.layers import record_attention
 from keras_sknet.validation import require
 

@@ -1,16 +1,11 @@
-"""How the figures look: colours that the colour-blind tell apart, with another marker for each."""
+"""How the figures of the analysis look: colours that the colour-blind tell apart, a marker for each."""
 
 from keras_sknet.extras import import_extra
+from keras_sknet.figures import INK, MUTED
 
-INK, MUTED = "#222222", "#666666"
 # Okabe and Ito's: blue, then warmer as the scale grows.
 SCALE_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-
-
-def new_figure(width, height):
-    """Returns a Matplotlib figure of so many inches that knows no global state."""
-    return import_extra("matplotlib.figure").Figure((width, height), dpi=150, layout="constrained")
 
 
 def scale_style(number, markersize=4):

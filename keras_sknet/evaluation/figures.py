@@ -1,8 +1,8 @@
 import numpy as np
 
 from keras_sknet.extras import import_extra
+from keras_sknet.figures import INK, MUTED, new_figure, short_name
 
-INK, MUTED = "#222222", "#666666"
 # From white to dark blue in ever less light: legible in grey and to the colour-blind.
 COLOURS = "Blues"
 LABELLED = 40
@@ -35,10 +35,10 @@ def draw_confusion(result):
     draw_confusion(result).savefig("confusion.png")
     ```
     """
-    names = [_short(row.name) for row in result.classes]
+    names = [short_name(row.name, LONGEST) for row in result.classes]
     shares = result.confusion / np.maximum(result.confusion.sum(axis=1, keepdims=True), 1)
     side = 9 if len(names) > LABELLED else 3.5 + 0.36 * len(names)
-    figure = import_extra("matplotlib.figure").Figure((side + 1, side), dpi=150, layout="constrained")
+    figure = new_figure(side + 1, side)
     axis = figure.subplots()
     norm = import_extra("matplotlib.colors").PowerNorm(0.5, 0, 1)
     image = axis.imshow(shares, COLOURS, norm=norm, interpolation="nearest")
@@ -67,8 +67,3 @@ def _write_counts(axis, counts, shares):
         count = f"{counts[row, column]:,}"
         size = 8 if len(count) < 4 else 6
         axis.text(column, row, count, color=ink, fontsize=size, ha="center", va="center")
-
-
-def _short(name):
-    name = " ".join(name.split())
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

@@ -2,11 +2,10 @@
 
 import csv
 
-from keras_sknet.extras import import_extra
+from keras_sknet.figures import INK, MUTED, new_figure
 from keras_sknet.files import appearing_whole
 from keras_sknet.validation import require
 
-INK, MUTED = "#222222", "#666666"
 # Of Okabe and Ito's palette; dashes tell them apart in grey, too.
 TRAINING = {"color": "#0072B2", "linestyle": "-", "label": "training"}
 VALIDATION = {"color": "#D55E00", "linestyle": "--", "label": "validation"}
@@ -67,8 +66,7 @@ def draw_curves(history, path):
     _require_history(history)
     found = [name for name in PANELS if any(name in logs or f"val_{name}" in logs for logs in history)]
     require(found, "history", f"of epochs with some of {PANELS}", history=history[:1])
-    size = (3.6 * len(found) + 0.4, 3.2)
-    figure = import_extra("matplotlib.figure").Figure(size, dpi=150, layout="constrained")
+    figure = new_figure(3.6 * len(found) + 0.4, 3.2)
     for axis, name in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         _draw_panel(axis, history, name)
     with appearing_whole(path, replace=True) as unfinished:

@@ -107,6 +107,13 @@ def test_names_and_counts_stand_in_the_picture(classes):
     assert bar.get_ylabel() == "share of the true class"
 
 
+def test_a_name_that_is_no_unicode_is_drawn(tmp_path):
+    """As folders are named on disks of other systems."""
+    figure = draw_confusion(evaluation(2, ["caf\udce9", "thé"]))
+    figure.savefig(tmp_path / "confusion.png")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [r"caf\udce9", "thé"]
+
+
 def test_a_thousand_classes_are_an_image(tmp_path):
     result = evaluation(1000, count=3000)
     figure = draw_confusion(result)
