@@ -15,10 +15,11 @@ TRAIN = [
 ]
 PRETRAINED = ["huggingface_hub>=1.0", "safetensors>=0.5"]
 CV = ["keras-cv>=0.9"]
+HUB = ["keras-hub>=0.32"]
 TFDS = ["tensorflow-datasets>=4.9.10", "importlib_resources", "array_record"]
 SERVE = ["tensorflow-serving-api>=2.21"]
 TEST = [
-    *(*TRAIN, *PRETRAINED, *TFDS, *CV, *SERVE),
+    *(*TRAIN, *PRETRAINED, *TFDS, *CV, *HUB, *SERVE),
     *(
         "jax",
         "pillow",
@@ -65,8 +66,9 @@ setup(
         "test": TEST,
         "pretrained": PRETRAINED,
         "tfds": TFDS,
-        "tables": ["zeromodels>=1.3", "keras-hub>=0.32"],
+        "tables": ["zeromodels>=1.3", *HUB],
         "cv": CV,
+        "hub": HUB,
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },
     entry_points={"console_scripts": ["keras-sknet = keras_sknet.cli:main"]},

@@ -16,7 +16,7 @@ PACKAGES = {
     "huggingface_hub": ("huggingface_hub", "pretrained"),
     "safetensors": ("safetensors", "pretrained"),
     "keras_cv": ("keras-cv", "cv"),
-    "keras_hub": ("keras-hub", "tables"),
+    "keras_hub": ("keras-hub", "hub"),
     "zeromodels": ("zeromodels", "tables"),
     "tensorflow_datasets": ("tensorflow-datasets", "tfds"),
 }

@@ -16,7 +16,7 @@ import pytest
 import keras_sknet
 from keras_sknet import analysis, data, evaluation, export, layers, models, ops, training, validation
 from keras_sknet.analysis.figures import attention_by_scale
-from keras_sknet.integrations.keras_cv import SKNetBackbone
+from keras_sknet.integrations import keras_cv, keras_hub
 
 README = Path(keras_sknet.__file__).resolve().parent.parent / "README.md"
 MODULES = (keras_sknet, layers, models, ops, export, data, training, evaluation, analysis)
@@ -38,7 +38,13 @@ def public_objects():
     assert all(value.__module__.startswith("keras_sknet.") for value in found.values())
     for layer in (layers.SelectiveKernel, layers.SKBottleneck):
         found[f"{layer.__name__}.attention"] = layer.attention
-    return {**found, "attention_by_scale": attention_by_scale, "SKNetBackbone": SKNetBackbone}
+    for module in (keras_cv, keras_hub):
+        found |= {
+            f"{name} ({module.__name__.rpartition('.')[2]})": value
+            for name, value in vars(module).items()
+            if name.startswith("SKNet")
+        }
+    return {**found, "attention_by_scale": attention_by_scale}
 
 
 PUBLIC = public_objects()
@@ -169,7 +175,7 @@ def test_the_page_of_public_names_is_true():
     script = runpy.run_path(str(README.parent / "docs" / "api.py"))
     text = script["PAGE"].read_text(encoding="utf-8")
     assert text == script["page"]()
-    assert all(f"| `{name}` |" in text for name in WITH_EXAMPLE if name != "SKNetBackbone")
+    assert all(f"| `{name}` |" in text for name in WITH_EXAMPLE if " (" not in name)
 
 
 def test_blocks_are_found_with_their_marks():

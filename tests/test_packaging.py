@@ -15,13 +15,36 @@ import keras_sknet
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONAL = (
     *("sklearn", "matplotlib", "ai_edge_litert", "onnx", "tf2onnx", "onnxruntime", "openvino"),
-    *("jax", "torch", "tensorflow_datasets", "keras_cv", "huggingface_hub", "safetensors", "jinja2", "tqdm"),
+    *(
+        "jax",
+        "torch",
+        "tensorflow_datasets",
+        "keras_cv",
+        "keras_hub",
+        "huggingface_hub",
+        "safetensors",
+        "jinja2",
+        "tqdm",
+    ),
 )
 DATA = (
     *("py.typed", "models/imagenet_classes.txt", "analysis/report.html.jinja"),
     "weights/shipped/SKNetThin-cifar10.keras",
 )
-EXTRAS = {"train", "litert", "onnx", "openvino", "serve", "test", "pretrained", "tables", "cv", "tfds", "gpu"}
+EXTRAS = {
+    "train",
+    "litert",
+    "onnx",
+    "openvino",
+    "serve",
+    "test",
+    "pretrained",
+    "tables",
+    "cv",
+    "hub",
+    "tfds",
+    "gpu",
+}
 
 
 def run(*command, cwd):

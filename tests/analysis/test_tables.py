@@ -96,8 +96,9 @@ def test_a_printed_figure_is_the_countings_that_round_to_it(printed, counted, na
 def test_a_network_of_a_missing_package_is_not_measured(monkeypatch):
     for module in ("zeromodels", "keras_hub"):
         monkeypatch.setitem(sys.modules, module, None)
-    for net in (Net("InceptionV7", "zeromodels"), Net("SparseNet", "keras_hub")):
-        with pytest.raises(ImportError, match=r'pip install "keras_sknet\[tables\]"'):
+    nets = {"tables": Net("InceptionV7", "zeromodels"), "hub": Net("SparseNet", "keras_hub")}
+    for extra, net in nets.items():
+        with pytest.raises(ImportError, match=rf'pip install "keras_sknet\[{extra}\]"'):
             build(net)
         assert measure(net) is None
 

@@ -1,0 +1,111 @@
+"""The networks as backbones of KerasHub's tasks; needs `pip install "keras_sknet[hub]"`."""
+
+import keras
+
+from keras_sknet.extras import import_extra
+from keras_sknet.integrations.backbone import freeze_as_made, network_config, network_from_config
+from keras_sknet.models import feature_pyramid, in_precision
+
+# Not where it is used, as elsewhere: a class needs its base class at once.
+keras_hub = import_extra("keras_hub")
+
+
+# KerasCV's has the same name.
+@keras.saving.register_keras_serializable("keras_sknet.keras_hub")
+class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
+    """A network of this package as a KerasHub backbone, for classifiers, detectors and segmenters.
+
+    It is the network itself without its top: the same layers, weights and preprocessing, with the outputs of
+    its stages in `pyramid_outputs`. `ImageClassifier` takes any network, `RetinaNetBackbone` one with P3–P5,
+    `DeepLabV3Backbone` one with P2 and P5: networks of four stages behind the ImageNet stem have them.
+
+    A saved backbone, task or preset loads where this module is imported.
+
+    Args:
+        model: Functional `keras.Model`, one of this package's networks, with or without top. The backbone
+            shares its layers.
+        name: Name of the backbone. Defaults to the model's with `_backbone`.
+        trainable: Boolean. `False` freezes all of it, `True` (default) leaves it as frozen as `model` is.
+        dtype: Dtype policy of a copy with weights of its own, `"float32"`, `"mixed_bfloat16"` or
+            `"mixed_float16"`. Heads take it over. Defaults to `None`: no copy, and the model's.
+
+    Input shape:
+        The model's: with `include_preprocessing` raw RGB images, 0–255.
+
+    Output shape:
+        The last stage's, `(batch, height / 32, width / 32, filters[-1])`.
+
+    Raises:
+        ValueError: if the model has no stem and blocks of this package.
+        ImportError: if KerasHub is not installed, when this module is imported.
+
+    Example:
+
+    ```python
+    import keras_hub
+    from keras_sknet.integrations.keras_hub import SKNetBackbone
+
+    network = keras_sknet.SKNet26(include_top=False, input_shape=(64, 64, 3))
+    classifier = keras_hub.models.ImageClassifier(SKNetBackbone(network), num_classes=4)
+    classifier.output_shape  # (None, 4)
+    ```
+    """
+
+    def __init__(self, model, name=None, trainable=True, dtype=None):
+        policy = keras.dtype_policies.get(dtype or model.dtype_policy)
+        # A map of policies is of a quantized backbone, whose layers have them already.
+        if dtype is not None and not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+            model = in_precision(model, policy.name)
+        levels = feature_pyramid(model).output
+        super().__init__(
+            inputs=model.input,
+            outputs=levels[max(levels)],
+            name=name or f"{model.name}_backbone",
+            trainable=trainable,
+            dtype=policy,
+        )
+        self.image_shape = model.input_shape[1:]
+        self.pyramid_outputs = levels
+        freeze_as_made(self, trainable)
+
+    def get_config(self):
+        return {**super().get_config(), "model": network_config(self)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "model": network_from_config(config["model"])})
+
+
+@keras.saving.register_keras_serializable("keras_sknet.keras_hub")
+class SKNetImageClassifier(keras_hub.models.ImageClassifier):
+    """KerasHub's `ImageClassifier` of an `SKNetBackbone`, by which `from_preset` finds what has become of it.
+
+    Args:
+        backbone: `SKNetBackbone`.
+        num_classes: Integer.
+        **kwargs: `pooling`, `activation`, `preprocessor` and others of `keras_hub.models.ImageClassifier`.
+
+    Input shape:
+        The backbone's.
+
+    Output shape:
+        `(batch, num_classes)`, logits where `activation` is not given.
+
+    Raises:
+        ValueError: for an argument that cannot work.
+        ImportError: if KerasHub is not installed, when this module is imported.
+
+    Example:
+
+    ```python
+    import keras_hub
+    from keras_sknet.integrations.keras_hub import SKNetBackbone, SKNetImageClassifier
+
+    network = keras_sknet.SKNetSmall()
+    classifier = SKNetImageClassifier(SKNetBackbone(network), num_classes=4)
+    classifier.save_to_preset("preset")
+    same = keras_hub.models.ImageClassifier.from_preset("preset")
+    ```
+    """
+
+    backbone_cls = SKNetBackbone
