@@ -27,8 +27,10 @@ def page():
     for module in MODULES:
         objects = {
             name: value
-            for name, value in sorted(vars(module).items(), key=lambda item: item[0].lower())
-            if isinstance(value, type | types.FunctionType) and name[0] != "_" and value not in listed
+            for name in sorted(dir(module), key=str.lower)
+            if name[0] != "_"
+            and isinstance(value := getattr(module, name), type | types.FunctionType)
+            and value not in listed
         }
         if objects:
             listed.update(objects.values())

@@ -1,20 +1,14 @@
 """Selective Kernel Networks for Keras 3 (https://arxiv.org/abs/1903.06586)."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 from keras_sknet import layers as layers
 from keras_sknet import models as models
 from keras_sknet import ops as ops
 from keras_sknet import weights as weights
-from keras_sknet.analysis.attention import attention_scores as attention_scores
-from keras_sknet.analysis.scale import scale_response as scale_response
 from keras_sknet.complexity import Complexity as Complexity
 from keras_sknet.complexity import complexity as complexity
-from keras_sknet.export import export_onnx as export_onnx
-from keras_sknet.export import export_openvino as export_openvino
-from keras_sknet.export import export_saved_model as export_saved_model
-from keras_sknet.export import export_tflite as export_tflite
-from keras_sknet.export import verify_export as verify_export
 from keras_sknet.layers import BAM as BAM
 from keras_sknet.layers import CBAM as CBAM
 from keras_sknet.layers import K3 as K3
@@ -68,15 +62,34 @@ from keras_sknet.weights import to_timm as to_timm
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from keras_sknet.analysis.attention import attention_scores as attention_scores
+    from keras_sknet.analysis.scale import scale_response as scale_response
+    from keras_sknet.export import export_onnx as export_onnx
+    from keras_sknet.export import export_openvino as export_openvino
+    from keras_sknet.export import export_saved_model as export_saved_model
+    from keras_sknet.export import export_tflite as export_tflite
+    from keras_sknet.export import verify_export as verify_export
+
 # Imported when they are first asked for: most programs do without.
-_LATER = ("evaluation", "integrations", "training")
+_MODULES = ("analysis", "data", "evaluation", "export", "integrations", "training")
+_FUNCTIONS = {
+    **dict.fromkeys(("attention_scores", "scale_response"), "analysis"),
+    **dict.fromkeys(("export_onnx", "export_openvino", "export_saved_model", "export_tflite"), "export"),
+    "verify_export": "export",
+}
 
 
 def __getattr__(name):
-    if name in _LATER:
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(__getattr__(_FUNCTIONS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_MODULES, *_FUNCTIONS})
+
+
+__all__ = [name for name in __dir__() if not name.startswith("_")]

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+import keras_sknet
+
 PACKAGE = Path(__file__).resolve().parent.parent / "keras_sknet"
 FLOORS = {
     "validation": -1,  # the wording of errors
@@ -173,6 +175,18 @@ def test_every_part_is_there_after_the_import(run_python):
     assert run_python(code) == "[]\n"
     code = "import sys, keras_sknet; print('keras_sknet.training' in sys.modules, hasattr(keras_sknet, 'x'))"
     assert run_python(code) == "False False\n"
+    code = (
+        "from keras_sknet import *; print(export_tflite.__name__, scale_response.__name__, SKNet50.__name__)"
+    )
+    assert run_python(code) == "export_tflite scale_response SKNet50\n"
+
+
+def test_type_checkers_know_what_is_imported_later():
+    tree, _ = sources()[""]
+    (known,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(known.test) == "TYPE_CHECKING"
+    names = {target.rpartition(".")[2]: target.split(".")[1] for target in imported(known.body)}
+    assert names == keras_sknet._FUNCTIONS
 
 
 @pytest.mark.parametrize(

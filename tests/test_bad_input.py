@@ -45,8 +45,8 @@ def test_every_public_constructor_and_function_is_in_the_table():
     public = {
         name
         for module in (keras_sknet, layers, ops, export, data)
-        for name, value in vars(module).items()
-        if callable(value) and not name.startswith("_")
+        for name in dir(module)
+        if callable(getattr(module, name)) and not name.startswith("_")
     }
     assert public - NO_MISTAKES - set(NETWORKS) == set(MISTAKES) - {"networks"}
     texts = [text for rows in MISTAKES.values() for _, text in rows]

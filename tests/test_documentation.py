@@ -32,8 +32,8 @@ def public_objects():
     found = {
         name: value
         for module in MODULES
-        for name, value in vars(module).items()
-        if isinstance(value, type | types.FunctionType) and not name.startswith("_")
+        for name in dir(module)
+        if not name.startswith("_") and isinstance(value := getattr(module, name), type | types.FunctionType)
     }
     assert all(value.__module__.startswith("keras_sknet.") for value in found.values())
     for layer in (layers.SelectiveKernel, layers.SKBottleneck):
