@@ -11,7 +11,7 @@ Writes to the folder `results.json`, `accuracy.csv`, `response.csv`, `tables.md`
 result is there is not repeated, and one that was killed goes on from its last checkpoint: called again with
 everything done, it writes the tables anew. `--settings` names those to run, without any none; the tables
 have all that is there.
-Needs `pip install "keras_sknet[train]"`.
+Needs `pip install ".[train]"` in the checkout.
 """
 
 import argparse

@@ -16,8 +16,10 @@ Written by `python docs/api.py` from the docstrings, which have arguments, shape
 repeated there.
 
 Beside these there are the branches `keras_sknet.K3`, `K5` and `K7`, the recipes of
-[`keras_sknet.training`](../keras_sknet/training/recipes.py), and the backbones of
-[`keras_sknet.integrations.keras_cv`](keras_cv.md) and [`keras_sknet.integrations.keras_hub`](keras_hub.md).
+[`keras_sknet.training`](../keras_sknet/training/recipes.py), `SKNetBackbone` of
+[`keras_sknet.integrations.keras_cv`](keras_cv.md), `SKNetBackbone` and `SKNetImageClassifier` of
+[`keras_sknet.integrations.keras_hub`](keras_hub.md), and `join`, `leave` and `drop_out` of
+[`keras_sknet.training.distribution`](many_machines.md).
 """
 
 

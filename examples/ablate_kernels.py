@@ -6,7 +6,7 @@ Trains SKNetSmall with each setting of the paper's Table 6 (the second kernel be
 of kernels, with attention and as a plain sum) on the digits at three scales, and writes a table (CSV) and a
 plot of the accuracy on held-out digits by scale to `ablation/`. About a minute a setting and seed on two CPU
 cores.
-Needs `pip install "keras_sknet[train]"`.
+Needs `pip install ".[train]"` in the checkout.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python examples/detect.py [--epochs 2] [--output detector]
 
-Needs `pip install "keras_sknet[cv,train]"`.
+Needs `pip install ".[cv,train]"` in the checkout.
 """
 
 import argparse

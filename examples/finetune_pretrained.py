@@ -3,7 +3,7 @@
     python examples/finetune_pretrained.py FOLDER [--epochs 5] [--weights imagenet] [--output finetuned]
 
 Stages up to the fourth stay as they are; a fifth of the images is held out. Needs
-`pip install "keras_sknet[pretrained,litert]"`, and network the first time or a file for `--weights`.
+`pip install ".[pretrained,litert]"` in the checkout, and network the first time or a file for `--weights`.
 """
 
 import argparse

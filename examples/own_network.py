@@ -3,7 +3,7 @@
     python examples/own_network.py [--epochs 12] [--output own-network]
 
 This should give about 85 % on held-out digits, in about a minute on two CPU cores (after four epochs 70 %).
-Needs `pip install "keras_sknet[train]"`.
+Needs `pip install ".[train]"` in the checkout.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python examples/segment.py [--epochs 7] [--output segmenter]
 
-Needs `pip install "keras_sknet[cv,train]"`.
+Needs `pip install ".[cv,train]"` in the checkout.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 Frozen stages with a new head first, then all of it at a lower rate; beside it the same network trained from
 scratch on the same examples for as many steps. Prints the accuracy on held-out digits for each seed
 (docs/results.md has what it gave).
-Needs `pip install "keras_sknet[train]"`.
+Needs `pip install ".[train]"` in the checkout.
 """
 
 import argparse

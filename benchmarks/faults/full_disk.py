@@ -1,6 +1,6 @@
 """A full disk under everything that writes: one clear error, and nothing that was there is lost?
 
-    sudo python benchmarks/faults/full_disk.py [--only NAME ...] [--shares 0 0.5 0.9]
+    sudo .venv/bin/python benchmarks/faults/full_disk.py [--only NAME ...] [--shares 0 0.5 0.9]
 
 Mounts a small tmpfs (which takes root; `unshare --map-root-user --mount python …` does without) and runs
 `keras-sknet` commands that write to it: once with room enough, and then with room for shares of what was

@@ -66,7 +66,7 @@ IMAGENET_COSINE = dataclasses.replace(IMAGENET, warmup=0.05, milestones=())
 """
 
 FINETUNE_HEAD = Recipe(epochs=5, batch_size=32, learning_rate=0.05, crop="resized", crop_scale=(0.35, 1.0))
-"""The first part of fine-tuning: a new classifier on frozen stages.
+"""The first part of fine-tuning: a new classifier, and the stages behind the frozen ones.
 
     keras-sknet finetune --from MODEL.keras --data folder:PATH --freeze-through 4
 """
