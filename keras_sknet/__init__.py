@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from keras_sknet import layers as layers
 from keras_sknet import models as models
 from keras_sknet import ops as ops
+from keras_sknet import optimizers as optimizers
 from keras_sknet import weights as weights
 from keras_sknet.complexity import Complexity as Complexity
 from keras_sknet.complexity import complexity as complexity

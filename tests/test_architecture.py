@@ -13,6 +13,7 @@ FLOORS = {
     "figures": -0.5,
     "ops": 0,
     "layers": 1,
+    "optimizers": 1,
     "weights": 1.5,  # of the layers, for the models
     "models": 2,
     "complexity": 2,

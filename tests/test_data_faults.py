@@ -17,6 +17,7 @@ from keras_sknet.data import (
     skip_corrupt,
     training_transform,
 )
+from keras_sknet.data.faults import median_size
 
 WHOLE = encoded(picture(60, 80))
 BAD = {
@@ -128,6 +129,18 @@ def test_images_smaller_than_the_crop_are_named(folder):
     check_sizes(source, 20)
     with pytest.raises(ValueError, match=r"size=\(33, 33\), image=\(32, 32\), file='element 0'"):
         check_sizes(Digits("test"), 33, sample=3)
+
+
+def test_the_median_size_is_of_what_can_be_read(tmp_path):
+    cats = tmp_path / "train" / "cat"
+    cats.mkdir(parents=True)
+    add(cats, "empty.png")
+    (tmp_path / "train" / "dog").mkdir()
+    add(tmp_path / "train" / "dog", "text.jpg")
+    assert median_size(open_source(f"folder:{tmp_path}", "train")) is None
+    for number, size in enumerate([(10, 20), (30, 40), (31, 90)]):
+        (cats / f"{number}.png").write_bytes(encoded(picture(*size), "PNG"))
+    assert median_size(open_source(f"folder:{tmp_path}", "train")) == (30, 40)
 
 
 def test_sizes_are_looked_at_in_a_sample_that_may_have_bad_files(folder):

@@ -19,8 +19,8 @@ STAGES = {"stem": "stem", "2": 2, "3": 3, "4": 4, "5": 5}
 DESCRIPTION = (
     """\
 Trains a trained network on other classes, in two parts: a new classifier, and the stages behind
---freeze-through, with those before frozen as in inference; and then all of it at a lower rate. The first part has half as many epochs as the second. Both are
-in one history, the logs of the first in tensorboard/frozen.
+--freeze-through, with those before frozen as in inference; and then all of it at a lower rate. The first part
+has half as many epochs as the second. Both are in one history, the logs of the first in tensorboard/frozen.
 
 A run that was stopped or killed goes on when the same command is given again.
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 
+from keras_sknet.cli.errors import CommandError
 from keras_sknet.cli.output import output_folder
 from keras_sknet.training.fit import CHECKPOINTS, LOGS, MODEL
 from keras_sknet.training.loop import HISTORY
@@ -32,7 +33,7 @@ class RunFolder:
         """Makes the folder in a `with` block, or takes that of a run that was stopped.
 
         Raises:
-            CommandError: if there is something else.
+            CommandError: if there is something else, a training of one part for one of two included.
         """
         if self._was_stopped():
             print(f"Going on with what was stopped in {self.path}", file=sys.stderr)
@@ -44,13 +45,15 @@ class RunFolder:
     @contextlib.contextmanager
     def in_training(self):
         """A `with` block of which no log remains if it writes no checkpoint."""
-        logs = self.path / LOGS
-        others = logs.exists()
+        logs = [training / LOGS for training in self._trainings]
+        new = [folder for folder in logs if not folder.exists()]
         try:
             yield
         finally:
-            if not others and not self.has_checkpoints():
-                shutil.rmtree(logs, ignore_errors=True)
+            if not self.has_checkpoints():
+                for folder in new:
+                    shutil.rmtree(folder, ignore_errors=True)
+                self._remove_frozen()
 
     def has_checkpoints(self):
         """Whether there is something to go on from."""
@@ -74,10 +77,19 @@ class RunFolder:
             os.replace(self._frozen / LOGS, self.path / LOGS / FROZEN)
         for name in (MODEL, HISTORY):
             (self._frozen / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._frozen.rmdir()  # unless somebody has put something there
+        self._remove_frozen()
+
+    def _remove_frozen(self):
+        if self._frozen is not None:
+            with contextlib.suppress(OSError):
+                self._frozen.rmdir()  # unless somebody has put something there
 
     def _was_stopped(self):
+        if self._frozen is not None and has_checkpoints(self.path / CHECKPOINTS):
+            if not has_checkpoints(self._frozen / CHECKPOINTS):
+                raise CommandError(
+                    f"argument --output: {str(self.path)!r} is the folder of another training: name another"
+                )
         return self.has_checkpoints() or self._has_only_begun()
 
     def _has_only_begun(self):

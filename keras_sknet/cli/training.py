@@ -15,10 +15,14 @@ from keras_sknet.cli.errors import CommandError, Stopped
 from keras_sknet.cli.results import remove_results, write_results
 from keras_sknet.cli.run_folder import RunFolder
 from keras_sknet.data import check_sizes, naming_corrupt_files
+from keras_sknet.data.faults import median_size
 from keras_sknet.data.missing import MissingSplit
 from keras_sknet.training import mirrored_strategy
 from keras_sknet.training.distribution import check_process, join, leave, this_process
 from keras_sknet.training.recipe import PRECISIONS
+from keras_sknet.validation import positive_pair
+
+MUCH_LARGER = 1.5
 
 
 def add_options(parser, data, output):
@@ -147,7 +151,20 @@ def open_splits(arguments, recipe, size):
     recipe.steps(len(splits["train"]))
     if smallest is not None:
         check_sizes(splits["train"], smallest)
+    if recipe.crop == "padded":
+        _say_what_is_cut(splits["train"], size)
     return splits, skipped
+
+
+def _say_what_is_cut(source, size):
+    """Warns if images are much larger than the pieces that are cut out of them and never resized."""
+    height, width = positive_pair("size", size)
+    found = median_size(source)
+    if found and (found[0] > MUCH_LARGER * height or found[1] > MUCH_LARGER * width):
+        print(
+            f"Half of the images have {found[0]}x{found[1]} pixels or more: this recipe trains on pieces of "
+            f"{height}x{width} and measures on whole images made smaller. --recipe imagenet resizes for both"
+        )
 
 
 def run_training(arguments, scope, recipe, splits, skipped, make_model, train, description, in_two_parts):

@@ -126,6 +126,8 @@ def naming_corrupt_files(*sources, size=None):
     size = None if size is None else positive_pair("size", size)
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise  # by no image
     except tf.errors.OpError as error:
         for source in sources:
             for _, path, reason in _corrupt(source, range(len(source)), size):
@@ -153,15 +155,8 @@ def check_sizes(source, size, sample=SAMPLE):
     check_sizes(Digits("train"), 32)
     ```
     """
-    import tensorflow as tf
-
     size = positive_pair("size", size)
-    positive_integer("sample", sample)
-    for index in np.unique(np.linspace(0, len(source) - 1, sample).astype(int)):
-        try:
-            height, width = pixels(_image(source, index)).shape[:2]
-        except tf.errors.OpError:
-            continue  # found by those whose task it is
+    for index, (height, width) in _sizes(source, positive_integer("sample", sample)):
         require(
             height >= size[0] and width >= size[1],
             "size",
@@ -170,6 +165,26 @@ def check_sizes(source, size, sample=SAMPLE):
             image=(height, width),
             file=describe(source, index),
         )
+
+
+def median_size(source, sample=SAMPLE):
+    """Returns the median height and width of some images of a source; `None` if none of them can be read.
+
+    Args:
+        source: As in `batches`.
+        sample: Integer, how many images to look at, spread over the source. Defaults to `256`.
+
+    Example:
+
+    ```python
+    from keras_sknet.data import Digits
+    from keras_sknet.data.faults import median_size
+
+    median_size(Digits("train"))  # (32, 32)
+    ```
+    """
+    sizes = [size for _, size in _sizes(source, positive_integer("sample", sample))]
+    return tuple(np.median(sizes, axis=0).astype(int).tolist()) if sizes else None
 
 
 def decode_or_fault(contents):
@@ -218,6 +233,17 @@ def _corrupt(source, indices, size=None):
             ):
                 if reason:
                     yield index, describe(source, index), reason
+
+
+def _sizes(source, sample):
+    """Yields index, and height and width, of images spread over a source; none that cannot be read."""
+    import tensorflow as tf
+
+    for index in np.unique(np.linspace(0, len(source) - 1, sample).astype(int)):
+        try:
+            yield index, tuple(pixels(_image(source, index)).shape[:2])
+        except tf.errors.OpError:
+            continue  # found by those whose task it is
 
 
 def _image(source, index):

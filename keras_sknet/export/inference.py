@@ -6,6 +6,7 @@ import re
 import keras
 
 from keras_sknet.files import write_errors
+from keras_sknet.models.graph import structures
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import require
@@ -45,13 +46,13 @@ def require_exportable(model):
         model=model.name,
         output_shapes=[tuple(y.shape) for y in model.outputs],
     )
-    _output_names(_output(model))
+    _output_names(structures(model)[1])
 
 
 def require_own_names(model):
     """Raises an error if an output of a model is called as an input is, which not all formats allow."""
     inputs = {input_name(model, x) for x in model.inputs}
-    outputs = _output_names(_output(model))
+    outputs = _output_names(structures(model)[1])
     require(
         inputs.isdisjoint(outputs),
         "model",
@@ -112,11 +113,6 @@ def named_outputs(outputs):
     return dict(zip(_output_names(outputs), leaves, strict=True))
 
 
-def _output(model):
-    # A sequential model has no `output` before it is called by itself.
-    return model.outputs[0] if isinstance(model, keras.Sequential) else model.output
-
-
 def _output_names(outputs):
     paths = [path or (0,) for path, _ in keras.tree.flatten_with_path(outputs)]
     names = ["_".join(map(str, path)) for path in paths]
@@ -154,8 +150,7 @@ def inference_archive(model, batch_size=None, path="native"):
         batch, *sizes = x.shape
         return tf.TensorSpec((batch or batch_size, *sizes), x.dtype, input_name(model, x))
 
-    # A Sequential model has no structure of inputs, only one input.
-    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    inputs, _ = structures(model)
     archive = keras.export.ExportArchive()
     # Variables are found by themselves, lookup tables are not; a search in every layer doubles the time.
     for layer in flatten_layers(model):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_sknet.layers import Classifier
-from keras_sknet.models.graph import is_graph, makers
+from keras_sknet.models.graph import is_graph, makers, structures
 from keras_sknet.validation import is_positive_integer, require
 
 
@@ -53,13 +53,13 @@ def replace_classifier(model, class_names, activation="softmax"):
         class_names=class_names,
     )
     features = _features(model)
-    body = keras.Model(_input(model), features)
+    body = keras.Model(structures(model)[0], features)
     if len(features.shape) == 4:
         name = _free_name("avg_pool", body)
         features = keras.layers.GlobalAveragePooling2D("channels_last", name=name)(features)
     classes, names = (len(class_names), tuple(class_names)) if named else (int(class_names), None)
     classifier = Classifier(classes, activation, names, name=_free_name("predictions", body))
-    return keras.Model(_input(model), classifier(features), name=model.name)
+    return keras.Model(structures(model)[0], classifier(features), name=model.name)
 
 
 def ends_in_softmax(model):
@@ -108,7 +108,7 @@ def _features(model):
     features = _features(inner)
     if features is inner.outputs[0]:
         return output
-    body = keras.Model(_input(inner), features, name=inner.name)
+    body = keras.Model(structures(inner)[0], features, name=inner.name)
     return body(*node.arguments.args, **node.arguments.kwargs)
 
 
@@ -118,11 +118,6 @@ def _keeps_numbers(operation):
         operation.activation is keras.activations.linear
     )
     return linear or isinstance(operation, layers)
-
-
-def _input(model):
-    # A sequential model has no `input` before it is called by itself.
-    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def _makes_probabilities(operation):

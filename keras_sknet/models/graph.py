@@ -21,6 +21,24 @@ def is_graph(layer):
     return isinstance(layer, keras.Model) and functional and bool(getattr(layer, "inputs", None))
 
 
+def structures(model):
+    """Returns the inputs and the outputs of a model as they are put together, each a tensor if it is one.
+
+    Example:
+
+    ```python
+    from keras_sknet.models.graph import structures
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    x, y = structures(model)  # x of shape (None, 2), y of shape (None, 3)
+    ```
+    """
+    if isinstance(model, keras.Sequential):
+        # It has no `input` and no `output` before it is called by itself.
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
+
+
 def graphs_inside(model):
     """Lists a model and the models that it is made of, those that are graphs, each once.
 

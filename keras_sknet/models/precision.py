@@ -33,7 +33,7 @@ def in_precision(model, policy):
     """
     one_of("policy", policy, POLICIES)
     if is_graph(model):
-        names = _policy_names([layer.get_config() for layer in model.layers])
+        names = policies_inside(model)
         if policy == "float32" and names <= {"float32"}:
             return model
         # What is float32 in a model of mixed precision is so on purpose.
@@ -43,6 +43,26 @@ def in_precision(model, policy):
     return rebuild_model(
         model, lambda layer: rebuild_layer(layer, _with_policy(layer.get_config(), replaced, policy))
     )
+
+
+def policies_inside(model):
+    """Names those of the policies `"float32"`, `"mixed_bfloat16"` and `"mixed_float16"` that layers have.
+
+    Args:
+        model: Functional or built sequential `keras.Model`.
+
+    Returns:
+        Set of strings.
+
+    Example:
+
+    ```python
+    from keras_sknet.models.precision import policies_inside
+
+    policies_inside(keras_sknet.SKNetSmall())  # {"float32"}
+    ```
+    """
+    return _policy_names([layer.get_config() for layer in model.layers])
 
 
 def _policy_names(config):

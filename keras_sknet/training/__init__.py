@@ -1,5 +1,7 @@
 """Training: recipes say how, `fit` does it."""
 
+from keras_sknet.optimizers import SGD as SGD
+from keras_sknet.optimizers import Schedule as Schedule
 from keras_sknet.training.averages import averaged_weights as averaged_weights
 from keras_sknet.training.best import keep_model as keep_model
 from keras_sknet.training.curves import draw_curves as draw_curves
@@ -17,7 +19,5 @@ from keras_sknet.training.recipes import FINETUNE_HEAD as FINETUNE_HEAD
 from keras_sknet.training.recipes import IMAGENET as IMAGENET
 from keras_sknet.training.recipes import IMAGENET_COSINE as IMAGENET_COSINE
 from keras_sknet.training.recipes import RECIPES as RECIPES
-from keras_sknet.training.schedule import Schedule as Schedule
-from keras_sknet.training.sgd import SGD as SGD
 from keras_sknet.training.strategy import mirrored_strategy as mirrored_strategy
 from keras_sknet.training.transfer import finetune as finetune

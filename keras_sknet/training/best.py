@@ -3,6 +3,7 @@ from pathlib import Path
 
 import keras
 
+from keras_sknet.models.graph import structures
 from keras_sknet.models.precision import in_precision
 from keras_sknet.training.distribution import on_its_own
 
@@ -13,7 +14,7 @@ def keep_model(model, path):
     The file holds the model alone, in float32, neither optimizer nor loss.
 
     Args:
-        model: Functional `keras.Model`.
+        model: Functional or built sequential `keras.Model`.
         path: Path of the file, its name ending in `.keras`.
 
     Raises:
@@ -29,7 +30,7 @@ def keep_model(model, path):
     """
     # A model of the same layers that was never compiled: files that only predict need no more.
     with on_its_own():
-        model = in_precision(keras.Model(model.input, model.output, name=model.name), "float32")
+        model = in_precision(keras.Model(*structures(model), name=model.name), "float32")
     path = Path(path)
     unfinished = path.with_name(f".unfinished-{path.name}")
     try:

@@ -6,6 +6,8 @@ from pathlib import Path
 from keras_sknet.data import batches, evaluation_batches, evaluation_transform, naming_corrupt_files
 from keras_sknet.data.transforms import input_size
 from keras_sknet.layers import ImageNormalization
+from keras_sknet.models.graph import is_graph
+from keras_sknet.ops._private import flatten_layers
 from keras_sknet.training.averages import OwnWeights
 from keras_sknet.training.best import keep_model
 from keras_sknet.training.distribution import naming_lost_processes, this_process
@@ -42,10 +44,10 @@ def fit(
     same seeds (this one and Keras', from which the model starts) give the same weights.
 
     Args:
-        model: `keras.Model` that ends in a softmax or in logits. Made in the scope of a
-            `tf.distribute.MirroredStrategy`, it is trained on its devices, each with a part of every batch.
-            Made after `keras_sknet.training.distribution.join`, by all processes that have joined, each of
-            which has to call `fit` in the same way.
+        model: Functional or built sequential `keras.Model` that ends in a softmax or in logits. Made in the
+            scope of a `tf.distribute.MirroredStrategy`, it is trained on its devices, each with a part of
+            every batch. Made after `keras_sknet.training.distribution.join`, by all processes that have
+            joined, each of which has to call `fit` in the same way.
         source: What to train on, as `keras_sknet.data.batches` takes it.
         validation: Source to choose the best epoch by. Every element counts once.
         recipe: `Recipe`. With a `crop`, images of validation are resized and cropped as the model remembers.
@@ -68,8 +70,8 @@ def fit(
     Raises:
         ValueError: for an argument that cannot work, checkpoints of another training in the folder, or an
             image that cannot be read or is smaller than what the recipe cuts out of it.
-        RuntimeError: if the loss stops being finite, or another process is lost. The best model until then
-            is kept.
+        RuntimeError: if the loss stops being finite, memory is too small for a step, or another process is
+            lost. The best model until then is kept.
         OSError: if a file cannot be written. The last checkpoint is kept.
         KeyboardInterrupt: after Ctrl-C, when the step has ended and a checkpoint is written.
 
@@ -94,6 +96,12 @@ def fit(
     this = this_process()
     this.part(recipe.step_size)
     classes = len(source.class_names)
+    require(
+        is_graph(model),
+        "model",
+        "a functional keras.Model, or a Sequential one that is built",
+        model=type(model).__name__,
+    )
     _require_same_classes(source, validation, model)
     size = input_size(model)
     _remember_crop(model, recipe.crop_fraction)
@@ -103,6 +111,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(GentleInterrupt())
         stack.enter_context(naming_lost_processes())
+        stack.enter_context(_naming_lack_of_memory(recipe))
         stack.enter_context(naming_corrupt_files(validation))
         stack.enter_context(naming_corrupt_files(source, size=recipe.smallest(size)))
         if this.is_first:
@@ -171,6 +180,19 @@ def fit(
     return loop.progress.history, loop.progress.best_epoch
 
 
+@contextlib.contextmanager
+def _naming_lack_of_memory(recipe):
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise RuntimeError(
+            "The memory is too small for a step: train with a smaller batch, or in more parts of it. "
+            f"Received: batch_size={recipe.batch_size}, accumulation={recipe.accumulation}"
+        ) from error
+
+
 def _require_same_classes(source, validation, model):
     names = getattr(validation, "class_names", source.class_names)
     require(
@@ -208,6 +230,6 @@ def _one_hot(labels, classes):
 
 
 def _remember_crop(model, crop_fraction):
-    for layer in model.layers:
+    for layer in flatten_layers(model):
         if isinstance(layer, ImageNormalization) and crop_fraction is not None:
             layer.crop_fraction = crop_fraction

@@ -7,8 +7,8 @@ import keras
 
 from keras_sknet.data import Augmentation, pad_crop_transform, training_transform
 from keras_sknet.models.classifier import ends_in_softmax
-from keras_sknet.training.schedule import Schedule
-from keras_sknet.training.sgd import SGD
+from keras_sknet.models.precision import policies_inside
+from keras_sknet.optimizers import SGD, Schedule
 from keras_sknet.validation import one_of, positive_integer, require
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -161,9 +161,20 @@ class Recipe:
         """Compiles a model for one-hot labels, to be trained on so many images an epoch.
 
         Args:
-            model: `keras.Model` that ends in a softmax or in logits.
+            model: Functional or built sequential `keras.Model` that ends in a softmax or in logits.
             images: Integer.
+
+        Raises:
+            ValueError: for a model that does not compute in `precision`, where that is a mixed one.
         """
+        policies = policies_inside(model)
+        require(
+            self.precision in policies or self.precision == "float32",
+            "model",
+            "built under the dtype policy of the recipe's `precision`, or made by `in_precision`",
+            precision=self.precision,
+            policies=sorted(policies),
+        )
         optimizer = SGD(
             self.schedule(images),
             momentum=self.momentum,
@@ -173,6 +184,9 @@ class Recipe:
             ema_momentum=(self.average or 0.0) ** (1 / self.accumulation),
             gradient_accumulation_steps=self.accumulation if self.accumulation > 1 else None,
         )
+        if "mixed_float16" in policies:
+            # Keras looks at the policy of the model itself, which is that under which it was put together.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         loss = keras.losses.CategoricalCrossentropy(
             from_logits=not ends_in_softmax(model), label_smoothing=self.label_smoothing
         )

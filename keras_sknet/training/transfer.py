@@ -26,10 +26,12 @@ def finetune(
             to `4`.
         head: `Recipe` of the first part. Defaults to `FINETUNE_HEAD`.
         whole: `Recipe` of the second part. Defaults to `FINETUNE`.
-        **kwargs: Other arguments of `fit`, for both parts.
+        **kwargs: Other arguments of `fit`, for both parts. One of its `callbacks` that stops the first part
+            stops all of it until `finetune` is called again.
 
     Returns:
-        A history as `fit` returns it for each part, and the number of the second one's best epoch.
+        A history as `fit` returns it for each part, and the number of the second one's best epoch (`None` if
+        it has none yet).
 
     Raises:
         ValueError: for an argument that cannot work, also as `fit`, which tells the other errors.
@@ -53,6 +55,8 @@ def finetune(
     if this_process().is_first:
         frozen.mkdir(exist_ok=True)
     first, _ = fit(model, source, validation, head, frozen, **kwargs)
+    if len(first) < head.epochs:  # a callback has stopped it
+        return (first, []), None
     model.set_weights(load_keras_file(frozen / MODEL).get_weights())
     freeze_stages(model, None)
     second, best = fit(model, source, validation, whole, output, **kwargs)

@@ -39,6 +39,22 @@ def finetune(base, pets, output, *options):
     return main([*map(str, [*command, "--no-export", "--output", output, *options])])
 
 
+def test_a_first_part_that_fails_leaves_nothing(base, pets, tmp_path, capsys):
+    assert finetune(base, pets, tmp_path / "run", "--learning-rate", "1e38") == 2
+    assert "The loss is not finite" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_stopped_training_of_another_kind_is_refused_at_once(base, pets, tmp_path, capsys):
+    output = tmp_path / "run"
+    (output / "checkpoints").mkdir(parents=True)
+    save_state(output / "checkpoints", 1, [], {})
+    assert finetune(base, pets, output) == 2
+    err = capsys.readouterr().err
+    assert f"argument --output: {str(output)!r} is the folder of another training: name another\n" in err
+    assert [path.name for path in output.iterdir()] == ["checkpoints"]
+
+
 def test_it_teaches_new_classes(base, pets, tmp_path, capsys):
     output = tmp_path / "run"
     assert finetune(base, pets, output) == 0

@@ -240,6 +240,16 @@ def test_what_fails_behind_the_training_is_told_and_not_in_vain(tmp_path, capsys
         np.testing.assert_array_equal(one, other)
 
 
+def test_pieces_of_images_that_are_much_larger_are_told_of(tmp_path, capsys):
+    for split in ("train", "val"):
+        write_images(tmp_path / "pets", [(name, 64) for name, _ in CATS], split)
+    command = ["train", "--data", f"folder:{tmp_path / 'pets'}", "--size", "32", "--model", "SKNetSmall"]
+    command += ["--epochs", "1", "--batch-size", "4", "--no-export", "--output", str(tmp_path / "run")]
+    assert main(command) == 0
+    text = "Half of the images have 64x64 pixels or more: this recipe trains on pieces of 32x32"
+    assert text in capsys.readouterr().out
+
+
 def test_it_trains_on_a_folder(tmp_path, capsys):
     for split in ("train", "val"):
         write_images(tmp_path / "pets", CATS, split)
@@ -253,6 +263,7 @@ def test_it_trains_on_a_folder(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "broken.png, which is cut off or damaged" in printed.err
     assert "No test split, so the final figures are of the validation split" in printed.out
+    assert "Half of the images" not in printed.out
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["skipped"] == 1 and metrics["recipe"] == "cifar"
     assert metrics["data"]["images"] == {"train": 8, "validation": 8, "test": 8}

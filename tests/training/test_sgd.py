@@ -98,3 +98,24 @@ def test_a_negative_decay_is_refused():
 
 def test_the_decay_survives_saving():
     assert SGD.from_config(SGD(0.1, l2=1e-4).get_config()).l2 == 1e-4
+
+
+LOAD = """
+import sys
+
+import keras
+
+import keras_sknet
+
+assert "keras_sknet.training" not in sys.modules
+optimizer = keras.saving.load_model(sys.argv[1]).optimizer
+print(type(optimizer).__name__, optimizer.l2, type(optimizer._learning_rate).__name__)
+"""
+
+
+def test_a_compiled_model_loads_after_the_plain_import(tmp_path, run_python):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile(SGD(Schedule(0.1, 10), momentum=0.9, l2=0.5), "mse")
+    model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    assert run_python(LOAD, tmp_path / "model.keras") == "SGD 0.5 Schedule\n"

@@ -50,6 +50,28 @@ def test_frozen_stages_stay_first_and_move_later(tmp_path):
     assert len(base.get_weights()) == len(before)
 
 
+def test_a_callback_that_stops_the_first_part_stops_all_of_it_until_the_next_call(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    def run(folder, *callbacks):
+        folder.mkdir(exist_ok=True)
+        keras.utils.set_random_seed(0)
+        model = keras_sknet.replace_classifier(tiny(), Digits.class_names)
+        sources = Digits("train"), Digits("validation")
+        options = {"head": HEAD, "whole": WHOLE, "verbose": False}
+        return model.get_weights, finetune(model, *sources, folder, callbacks=callbacks, **options)
+
+    _, stopped = run(tmp_path / "stopped", Stop())
+    assert stopped == (([], []), None)
+    resumed, result = run(tmp_path / "stopped")
+    whole, expected = run(tmp_path / "whole")
+    assert result == expected
+    for one, other in zip(resumed(), whole(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_new_classifier_shares_the_rest():
     base = tiny(class_names=list("abcde"))
     model = keras_sknet.replace_classifier(base, ["cat", "dog"], activation=None)
