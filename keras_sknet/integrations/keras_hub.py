@@ -4,7 +4,10 @@ import keras
 
 from keras_sknet.extras import import_extra
 from keras_sknet.integrations.backbone import freeze_as_made, network_config, network_from_config
+from keras_sknet.layers import Stem
 from keras_sknet.models import feature_pyramid, in_precision
+from keras_sknet.ops._private import flatten_layers
+from keras_sknet.validation import require
 
 # Not where it is used, as elsewhere: a class needs its base class at once.
 keras_hub = import_extra("keras_hub")
@@ -19,15 +22,17 @@ class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
     its stages in `pyramid_outputs`. `ImageClassifier` takes any network, `RetinaNetBackbone` one with P3–P5,
     `DeepLabV3Backbone` one with P2 and P5: networks of four stages behind the ImageNet stem have them.
 
-    A saved backbone, task or preset loads where this module is imported.
+    A saved backbone, task or preset loads where this module is imported; a preset of a classifier, if that is
+    an `SKNetImageClassifier`.
 
     Args:
         model: Functional `keras.Model`, one of this package's networks, with or without top. The backbone
             shares its layers.
         name: Name of the backbone. Defaults to the model's with `_backbone`.
         trainable: Boolean. `False` freezes all of it, `True` (default) leaves it as frozen as `model` is.
-        dtype: Dtype policy of a copy with weights of its own, `"float32"`, `"mixed_bfloat16"` or
-            `"mixed_float16"`. Heads take it over. Defaults to `None`: no copy, and the model's.
+        dtype: Dtype policy, `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`, which heads take over.
+            Another one than the model's makes a copy with weights of its own. Defaults to `None`, the
+            model's.
 
     Input shape:
         The model's: with `include_preprocessing` raw RGB images, 0–255.
@@ -36,7 +41,8 @@ class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
         The last stage's, `(batch, height / 32, width / 32, filters[-1])`.
 
     Raises:
-        ValueError: if the model has no stem and blocks of this package.
+        ValueError: if the model has no stem and blocks of this package, for another dtype, and in saving one
+            that `quantize` has changed.
         ImportError: if KerasHub is not installed, when this module is imported.
 
     Example:
@@ -46,17 +52,20 @@ class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
     from keras_sknet.integrations.keras_hub import SKNetBackbone
 
     network = keras_sknet.SKNet26(include_top=False, input_shape=(64, 64, 3))
-    classifier = keras_hub.models.ImageClassifier(SKNetBackbone(network), num_classes=4)
-    classifier.output_shape  # (None, 4)
+    backbone = SKNetBackbone(network)
+    pyramid = keras_hub.models.RetinaNetBackbone(backbone, min_level=3, max_level=5, use_p5=False)
+    detector = keras_hub.models.RetinaNetObjectDetector(pyramid, num_classes=4, bounding_box_format="xyxy")
     ```
     """
 
     def __init__(self, model, name=None, trainable=True, dtype=None):
-        policy = keras.dtype_policies.get(dtype or model.dtype_policy)
-        # A map of policies is of a quantized backbone, whose layers have them already.
-        if dtype is not None and not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
-            model = in_precision(model, policy.name)
         levels = feature_pyramid(model).output
+        # That of the model itself is the one under which it was put together, whatever its layers have.
+        own = next(layer.dtype_policy for layer in model.layers if isinstance(layer, Stem))
+        policy = own if dtype is None else keras.dtype_policies.get(dtype)
+        if policy.name != own.name:
+            model = in_precision(model, policy.name)
+            levels = feature_pyramid(model).output
         super().__init__(
             inputs=model.input,
             outputs=levels[max(levels)],
@@ -69,6 +78,8 @@ class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
         freeze_as_made(self, trainable)
 
     def get_config(self):
+        quantized = [layer.path for layer in flatten_layers(self) if layer.quantization_mode]
+        require(not quantized, "backbone", "one that is not quantized, to be saved", layers=quantized)
         return {**super().get_config(), "model": network_config(self)}
 
     @classmethod

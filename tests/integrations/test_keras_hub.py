@@ -132,12 +132,34 @@ def test_a_preset_gives_the_classifier_and_the_backbone_back(tmp_path):
     for new, old in zip(alone.layers[1:], backbone.layers[1:], strict=True):
         assert type(new) is type(old) and new.get_config() == old.get_config()
     assert_equal_predictions(alone, backbone)
+    # Else it has the policy of the day, as KerasHub has it.
     mixed = keras_hub.models.Backbone.from_preset(str(tmp_path / "preset"), dtype="mixed_bfloat16")
     assert mixed(X).dtype == "bfloat16" and {weight.dtype for weight in mixed.weights} == {"float32"}
     assert relative_difference(keras.ops.cast(mixed(X), "float32"), backbone(X)) < 0.05
 
 
-def test_precision_is_a_copy():
+def test_precision_is_that_of_the_layers_whatever_the_policy_was(tmp_path):
+    plain = network()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = SKNetBackbone(keras.Model(plain.input, plain.output))
+    keras.config.set_dtype_policy("float32")
+    mixed = SKNetBackbone(keras_sknet.in_precision(plain, "mixed_bfloat16"))
+    for made, policy in ((backbone, "float32"), (mixed, "mixed_bfloat16")):
+        made.save(tmp_path / "backbone.keras")
+        for other in (made, keras.models.load_model(tmp_path / "backbone.keras")):
+            assert other.dtype_policy.name == policy
+            assert other(X).dtype == policy.removeprefix("mixed_")
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+def test_a_quantized_backbone_is_not_saved_as_if_it_came_back(tmp_path):
+    backbone = SKNetBackbone(network())
+    backbone.quantize("int8")
+    with pytest.raises(ValueError, match="`backbone` must be one that is not quantized, to be saved"):
+        backbone.save(tmp_path / "backbone.keras")
+
+
+def test_another_precision_is_a_copy():
     model = network()
     mixed = SKNetBackbone(model, dtype="mixed_bfloat16")
     assert mixed.dtype_policy.name == "mixed_bfloat16" and classifier(mixed)(X).dtype == "bfloat16"
