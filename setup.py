@@ -10,7 +10,14 @@ LITERT = ["ai-edge-litert>=2.2"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 OPENVINO = ["openvino>=2025.0"]
 TRAIN = [
-    *("scikit-learn>=1.4", "matplotlib>=3.8", "jinja2>=3.1", "tqdm>=4.66", "tensorboard>=2.20"),
+    *(
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "matplotlib>=3.8",
+        "jinja2>=3.1",
+        "tqdm>=4.66",
+        "tensorboard>=2.20",
+    ),
     *(*LITERT, *ONNX, *OPENVINO),
 ]
 PRETRAINED = ["huggingface_hub>=1.0", "safetensors>=0.5"]
@@ -23,7 +30,6 @@ TEST = [
     *(
         "jax",
         "pillow",
-        "scipy",
         "pycocotools",
         "pytest>=9.0",
         "pytest-xdist>=3.6",

@@ -7,7 +7,8 @@ from evidence_runs import SETTINGS, response_of
 
 from keras_sknet.analysis.response import ScaleRow, write_rows
 from keras_sknet.analysis.statistics import paired_bootstrap
-from keras_sknet.analysis.style import INK, MUTED, literal_text, new_figure, plain, scale_legend, scale_style
+from keras_sknet.analysis.style import literal_text, plain, scale_legend, scale_style
+from keras_sknet.figures import INK, MUTED, new_figure
 
 WAYS = ("drawn", "cropped", "drawn, centred", "cropped, centred")
 RIVALS = ("SKNet", "SENet", "ResNeXt")

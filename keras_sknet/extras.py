@@ -6,6 +6,7 @@ import importlib
 PACKAGES = {
     "sklearn": ("scikit-learn", "train"),
     "matplotlib": ("matplotlib", "train"),
+    "scipy": ("SciPy", "train"),
     "jinja2": ("Jinja2", "train"),
     "tqdm": ("tqdm", "train"),
     "ai_edge_litert": ("ai-edge-litert", "litert"),

@@ -1,5 +1,7 @@
 """Mistakes in data, as in `mistakes_models`."""
 
+import math
+
 from keras_sknet import data
 from mistakes_layers import NAN
 from mistakes_models import foreign, net
@@ -59,6 +61,9 @@ DATA_MISTAKES = {
     "split_source": [
         (lambda: data.split_source(Files(), 1), "`held_out` must be a number of… held_out=1, length=1"),
         (lambda: data.split_source(Files(), 0.1), "`held_out` must be… Received: held_out=0.1, length=1"),
+        (lambda: data.split_source(Files(), 1.0), "`held_out` must be… Received: held_out=1.0, length=1"),
+        (lambda: data.split_source(Files(), math.nan), "`held_out` must be… Received: held_out=nan"),
+        (lambda: data.split_source(Files(), math.inf), "`held_out` must be… Received: held_out=inf"),
         (lambda: data.split_source(Files(), "1"), "`held_out` must be… Received: held_out='1'"),
         (lambda: data.split_source(Files(), 1, seed=-1), "`seed` must be… Received: seed=-1"),
     ],

@@ -76,6 +76,26 @@ def test_labels_belong_to_their_images(folder):
             assert f"/{source.class_names[label]}/" in known[image.tobytes()]
 
 
+class Plain:
+    """No more than the documents ask of a source."""
+
+    def __len__(self):
+        return 4
+
+    def element(self, index, seed, epoch):
+        return tf.fill((8, 8, 3), tf.cast(index, tf.uint8)), tf.cast(index % 2, tf.int32)
+
+
+def test_a_source_needs_names_of_classes_only_to_mix_them():
+    erased, plain = Augmentation(erasing=0.5), Augmentation()
+    for augmentation in (erased, plain):
+        (images, labels), *_ = batches(Plain(), 4, augmentation=augmentation)
+        assert images.shape == (4, 8, 8, 3) and sorted(labels.numpy()) == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="`source` must be one with `class_names`, for mixup .*'Plain'"):
+        batches(Plain(), 4, augmentation=Augmentation(mixup=0.2))
+    assert len(Subset(Plain(), [1, 2])) == 2
+
+
 @pytest.mark.parametrize("batch_size, steps, filled", [(4, 2, 1), (7, 1, 0), (16, 1, 9)])
 def test_evaluation_counts_every_image_once_in_order(folder, batch_size, steps, filled):
     source = open_source(f"folder:{folder}", "validation")

@@ -139,6 +139,12 @@ def test_files_of_small_images_are_taken_too():
     np.testing.assert_array_equal(of_file, transform(np.asarray(image), (0, 5)))
 
 
+def test_an_image_of_four_channels_is_refused():
+    transform = pad_crop_transform(8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not compatible with expected shape"):
+        transform(tf.zeros((8, 8, 4), "uint8"), key=(0, 7))
+
+
 def test_an_image_smaller_than_the_piece_is_refused():
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         pad_crop_transform(64)(np.asarray(picture(40, 60)), (0, 0))

@@ -111,17 +111,28 @@ def kernel_sizes(model, units):
         Dictionary `{unit: tuple of integers, one a branch}`.
 
     Raises:
-        ValueError: if units of different kernels share a name, or the kernels of one are of one size.
+        ValueError: if units of different kernels share a name, the kernels of one are of one size, or it
+            cannot be told which unit a name is of.
     """
     by_name = {}
-    for layer in _selecting(model):
+    layers = _selecting(model)
+    for layer in layers:
         spans = tuple((branch.kernel_size - 1) * branch.dilation_rate + 1 for branch in layer.branches)
         by_name.setdefault(layer.name, set()).add(spans)
     found = {}
+    called_again = len(units) > len(layers)
     for unit in units:
-        name = unit
-        while name not in by_name:  # the second call of "x" is "x_1"
-            name = name.rpartition("_")[0]
+        # The second call of "x" is "x_1".
+        shorter = unit.rpartition("_")[0]
+        name = unit if unit in by_name else shorter
+        require(
+            name in by_name and not (called_again and unit in by_name and shorter in by_name),
+            "model",
+            "one whose units have unlike names, if one is called twice, and are not hidden in another layer",
+            model=model.name,
+            unit=unit,
+            units=sorted(by_name),
+        )
         sizes = by_name[name]
         require(
             len(sizes) == 1,

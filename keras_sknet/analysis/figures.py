@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 
+from keras_sknet.extras import import_extra
 from keras_sknet.figures import INK, MUTED, new_figure
 from keras_sknet.validation import require
 
@@ -58,7 +59,8 @@ def attention_by_scale(scores, title=None):
         axis.plot(scales, mean, color=LINE, marker="o", markersize=4)
         change, spread = _mean_and_band(response[:, -1:] - response[:, :1])
         axis.set_title(unit, fontsize=9, color=INK, fontweight="bold", pad=16)
-        note = f"{change[0]:+.3f} ± {spread[0]:.3f}".replace("-", "\N{MINUS SIGN}")
+        note = f"{change[0]:+.3f}" + ("" if np.isnan(spread[0]) else f" ± {spread[0]:.3f}")
+        note = note.replace("-", "\N{MINUS SIGN}")
         place = {"transform": axis.transAxes, "ha": "center", "va": "bottom"}
         axis.text(0.5, 1.03, note, fontsize=8, color=MUTED, **place)
         axis.set_xticks(scales, [f"{scale}×" for scale in scales])
@@ -96,7 +98,9 @@ def unit_responses(scores):
 
 
 def _mean_and_band(values):
-    """Means over the first axis, and the half width of their 95 % confidence intervals."""
+    """Means over the first axis, and the half width of their 95 % confidence intervals, NaN for one value."""
     count = len(values)
-    spread = values.std(axis=0, ddof=1) if count > 1 else np.zeros(values.shape[1:])
-    return values.mean(axis=0), 1.96 * spread / math.sqrt(count)
+    if count == 1:
+        return values[0], np.full(values.shape[1:], np.nan)
+    quantile = import_extra("scipy.stats").t.ppf(0.975, count - 1)
+    return values.mean(axis=0), quantile * values.std(axis=0, ddof=1) / math.sqrt(count)

@@ -37,8 +37,12 @@ def literal_text(figure):
 
 
 def show_image(axis, image, low=None, high=None):
-    """Shows an image without axes; its values are spread over 0–255 if they lie elsewhere."""
+    """Shows an image without axes; its values are spread over 0–255 if they lie elsewhere.
+
+    Of more than three channels the first three are shown, of two the first one.
+    """
     axis.set_axis_off()
+    image = image[..., : 3 if image.shape[-1] >= 3 else 1]
     low, high = image.min() if low is None else low, image.max() if high is None else high
     if low < 0 or high > 255 or high <= 1:
         image = (image - low) / max(high - low, 1e-12) * 255

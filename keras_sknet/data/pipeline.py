@@ -65,7 +65,13 @@ def batches(
     process, part = _part(batch_size, shard)
     used = count // batch_size * batch_size
     change_image = augmentation.of_images() if augmentation else None
-    mix = augmentation.of_batches(len(source.class_names)) if augmentation else None
+    mix = augmentation.of_batches(len(getattr(source, "class_names", ()))) if augmentation else None
+    require(
+        mix is None or hasattr(source, "class_names"),
+        "source",
+        "one with `class_names`, for mixup and cutmix",
+        source=type(source).__name__,
+    )
 
     def element(number):
         place = number // part * batch_size + process * part + number % part

@@ -12,7 +12,7 @@ class Subset:
     """Some elements of a source, as a source.
 
     Args:
-        source: Object with `class_names`, a length and `element`, e.g. what `open_source` returns.
+        source: As in `batches`, e.g. what `open_source` returns.
         indices: Sequence of integers from 0 to below `len(source)`, one or more, in any order.
 
     Raises:
@@ -41,7 +41,8 @@ class Subset:
             length=len(source),
         )
         self.source, self.indices = source, values.astype("int64")
-        self.class_names = source.class_names
+        if hasattr(source, "class_names"):
+            self.class_names = source.class_names
         self.image_shape = getattr(source, "image_shape", None)
         with tf.device("/CPU:0"):
             self._indices = tf.constant(self.indices)
@@ -84,16 +85,15 @@ def split_source(source, held_out, seed=0):
     ```
     """
     whole_number("seed", seed)
-    number = isinstance(held_out, numbers.Real) and not isinstance(held_out, bool)
-    share = number and not isinstance(held_out, numbers.Integral)
-    count = round(held_out * len(source)) if share and 0 < held_out < 1 else held_out
+    count = held_out if isinstance(held_out, numbers.Integral) and not isinstance(held_out, bool) else 0
+    if not count and isinstance(held_out, numbers.Real) and 0 < held_out < 1:
+        count = round(held_out * len(source))
     require(
-        number and count == int(count) and 0 < count < len(source),
+        0 < count < len(source),
         "held_out",
         "a number of elements that leaves some in both parts, or a share between 0 and 1",
         held_out=held_out,
         length=len(source),
     )
     order = np.random.default_rng(seed).permutation(len(source))
-    count = int(count)
     return Subset(source, np.sort(order[count:])), Subset(source, np.sort(order[:count]))

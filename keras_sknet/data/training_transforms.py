@@ -109,7 +109,8 @@ def pad_crop_transform(size, padding=4, flip=True):
     def transform(image, key):
         import tensorflow as tf
 
-        bordered = tf.pad(pixels(image), [[padding, padding], [padding, padding], [0, 0]])
+        rgb = tf.ensure_shape(pixels(image), (None, None, 3))
+        bordered = tf.pad(rgb, [[padding, padding], [padding, padding], [0, 0]])
         piece = tf.image.stateless_random_crop(bordered, (*size, 3), _subkey(key, 0))
         return _finish(tf.cast(piece, tf.float32), size, flip, key)
 

@@ -50,11 +50,16 @@ def evaluate(model, batches, class_names=None, from_logits=None):
     classify = model.predict_on_batch if isinstance(model, keras.Model) else model
     tally = None
     for batch in batches:
-        images, labels, weights = (np.asarray(part) for part in batch)
-        scores = np.asarray(classify(images), "float64")
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        require(labels is not None, "batches", "of images and labels, weights or none", batch=type(batch))
+        labels, scores = np.asarray(labels), classify(np.asarray(images))
+        single = not isinstance(scores, (dict, list, tuple))
+        require(single, "model", "one that gives a score for each class", scores=type(scores).__name__)
+        scores = np.asarray(scores, "float64")
         if tally is None:
             tally = _Tally(scores, class_names)
-        counted = weights > 0
+        tally.check(scores, labels)
+        counted = np.ones(len(labels), bool) if weights is None else np.asarray(weights) > 0
         tally.add(scores[counted], labels[counted])
     require(tally is not None and tally.images, "batches", "of one image or more", images=0)
     return tally.result(from_logits)
@@ -116,7 +121,7 @@ class _Tally:
         self.least, self.most = np.inf, -np.inf
         self.rounded = True
 
-    def add(self, scores, labels):
+    def check(self, scores, labels):
         classes = len(self.names)
         require(
             scores.shape == (len(labels), classes) and classes > 0,
@@ -126,6 +131,9 @@ class _Tally:
             images=len(labels),
             classes=classes,
         )
+
+    def add(self, scores, labels):
+        classes = len(self.names)
         if not len(labels):
             return
         others = scores[~np.isfinite(scores)]

@@ -60,8 +60,10 @@ def write_evaluation(result, folder, details=None):
 
 def _summary(result, details):
     summary = {name: getattr(result, name) for name in ("images", "top1_error", "top5_error", "loss")}
+    taken = sorted(summary.keys() & details)
+    require(not taken, "details", f"other than what is measured, {list(summary)}", details=taken)
     try:
-        return json.dumps({**summary, **details}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({**summary, **details}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`details` must be a dictionary of JSON's types. Received: details={details!r} ({error})"

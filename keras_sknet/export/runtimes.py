@@ -172,7 +172,8 @@ def load_onnx(path):
 
 
 ONNX_TYPES = {
-    **{f"tensor({name})": name for name in ("float16", "int8", "uint8", "int32", "int64", "bool")},
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{f"tensor({name})": name for name in ("float16", "bool")},
     "tensor(float)": "float32",
     "tensor(double)": "float64",
     "tensor(string)": "object",

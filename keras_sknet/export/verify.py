@@ -11,6 +11,7 @@ from keras_sknet.export.formats import FORMATS, load, recognize
 from keras_sknet.export.inference import other_dtypes, require_exportable
 from keras_sknet.export.runtimes import runnable
 from keras_sknet.export.samples import check_images, random_inputs, with_images
+from keras_sknet.validation import require
 
 BATCH = 32
 # By how much of the largest output less precise ones may differ; integers are judged by which is the largest.
@@ -88,7 +89,7 @@ def verify_export(model, path, images=None):
     require_exportable(model)
     if images is not None:
         check_images(model, "images", images)
-    inputs = with_images(model, random_inputs(model), images)
+    inputs = with_images(model, _random_inputs(model, "images", images is None), images)
     return _compare(model, Path(path), path, recognize(path), inputs)
 
 
@@ -116,7 +117,7 @@ def verified(model, unfinished, path, format, verify, calibration=None):
     format = FORMATS[format]
     if verify is False:
         return Report(str(path), format.name, size_in_bytes(unfinished))
-    inputs = random_inputs(model, calibration)
+    inputs = _random_inputs(model, "verify", verify is True, calibration)
     inputs = inputs if verify is True else with_images(model, inputs, verify)
     reports = [_compare(model, unfinished, path, format, inputs)]
     if calibration is not None:
@@ -153,10 +154,23 @@ def _numbers(model, inputs):
         # In this scope no call changes a model, as it would one with a stateful recurrent layer.
         with keras.StatelessScope():
             outputs = runnable(model).run(inputs)
-        finite = all(np.isfinite(np.asarray(y, "float64")).all() for y in outputs.values())
+        finite = all(np.isfinite(y).all() and y.size for y in map(_as_numbers, outputs.values()))
     except Exception:  # of any kind: others' layers are called
         return None
     return outputs if finite else None
+
+
+def _random_inputs(model, argument, alone, calibration=None):
+    """Random inputs; an error if they are `alone`, their size is a guess, and the model cannot take them."""
+    inputs = random_inputs(model, calibration)
+    if alone and any(None in x.shape[1:] for x in model.inputs):
+        require(
+            _numbers(model, {name: x[:1] for name, x in inputs.items()}) is not None,
+            argument,
+            "images of a size for which the model gives numbers, as it gives none for random ones",
+            random_images={name: x.shape[1:] for name, x in inputs.items()},
+        )
+    return inputs
 
 
 def _compare(model, file, path, format, inputs, known_ranges=False):
@@ -228,18 +242,31 @@ def _run(run, inputs, batch_size):
 
 
 def _difference(got, expected):
-    got, expected = (np.asarray(y, "float64") for y in (got, expected))
+    if _is_text(expected):
+        return 0.0 if np.array_equal(got, expected) else np.inf
+    got, expected = map(_as_numbers, (got, expected))
     return float(np.abs(got - expected).max() / max(np.abs(expected).max(), np.finfo("float32").tiny))
 
 
 def _agreement(got, expected):
+    if _is_text(expected):
+        return float(np.mean(got == expected))
     if _is_single(expected):
         return float(np.mean(_single(got, expected) <= SINGLE))
     return float(np.mean(got.argmax(-1) == expected.argmax(-1)))
 
 
+def _is_text(y):
+    return np.asarray(y).dtype.kind in "OSU"
+
+
+def _as_numbers(y):
+    """An output as floats; zeros in place of text, which is compared by itself."""
+    return np.zeros(np.shape(y)) if _is_text(y) else np.asarray(y, "float64")
+
+
 def _is_single(y):
-    return y.ndim < 2 or y.shape[-1] == 1
+    return not _is_text(y) and (y.ndim < 2 or y.shape[-1] == 1)
 
 
 def _single(got, expected):

@@ -87,8 +87,8 @@ def decode_predictions(preds, top=5):
     )
     require(is_positive_integer(top) and top <= CLASSES, "top", f"an integer of 1 to {CLASSES}", top=top)
     scores = keras.ops.convert_to_numpy(preds)
-    # Equal scores come in the order of their classes.
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    # Equal scores come in the order of their classes. Not all integers of an int8 file have a negative.
+    order = np.argsort(-scores.astype("float64"), axis=1, kind="stable")[:, :top]
     return [
         [(*imagenet_classes()[index], row[index]) for index in indices]
         for row, indices in zip(scores, order, strict=True)

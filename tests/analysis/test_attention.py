@@ -185,6 +185,20 @@ def test_kernels_that_cannot_be_told_are_refused():
         kernel_sizes(alike, ["alike"])
 
 
+def test_names_that_may_be_of_two_units_are_refused():
+    inputs = keras.Input((8, 8, 8))
+    twice = SelectiveKernel(8, THREE[:2], name="unit")
+    other = SelectiveKernel(8, (THREE[0], THREE[2]), name="unit_1")
+    model = keras.Model(inputs, other(twice(twice(inputs))))
+    units = list(attention_scores(model, np.ones((1, 8, 8, 8), "float32")))
+    with pytest.raises(ValueError, match=r"`model` must be one whose units have unlike names.*unit='unit_1'"):
+        kernel_sizes(model, units)
+    once = keras.Model(inputs, other(twice(inputs)))
+    assert kernel_sizes(once, ["unit", "unit_1"]) == {"unit": (3, 5), "unit_1": (3, 7)}
+    with pytest.raises(ValueError, match=r"`model` must be one whose units have unlike names.*unit='hidden'"):
+        kernel_sizes(once, ["hidden"])
+
+
 def test_near_names_are_offered():
     with pytest.raises(
         ValueError, match=r"`unit` must be one of the 3 there are, such as \['sk_2_1'.*unit='sk_21'"

@@ -29,18 +29,28 @@ def test_the_figure_shows_mean_band_and_paired_change():
     figure = attention_by_scale(given, title="forty digits")
     assert [axis.get_title() for axis in figure.axes] == ["sk_2_1", "sk_3_1"]
     axis, response = figure.axes[0], unit_responses(given)["sk_2_1"]
+    quantile = 2.0227  # of Student's t for forty values, as tables have it
     line = next(line for line in axis.lines if len(line.get_xdata()) == 3)
     np.testing.assert_allclose(line.get_xydata(), np.transpose([[1.0, 1.5, 2.0], response.mean(axis=0)]))
     band = axis.collections[0].get_paths()[0].vertices
     first = response[:, 0]
-    half = 1.96 * first.std(ddof=1) / np.sqrt(40)
+    half = quantile * first.std(ddof=1) / np.sqrt(40)
     at_first = band[band[:, 0] == 1.0, 1]
     ends = [first.mean() - half, first.mean() + half]
-    np.testing.assert_allclose([at_first.min(), at_first.max()], ends)
+    np.testing.assert_allclose([at_first.min(), at_first.max()], ends, rtol=1e-5)
     difference = response[:, 2] - response[:, 0]
-    half = 1.96 * difference.std(ddof=1) / np.sqrt(40)
+    half = quantile * difference.std(ddof=1) / np.sqrt(40)
     assert axis.texts[0].get_text() == f"{difference.mean():+.3f} ± {half:.3f}"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1.0×", "1.5×", "2.0×"]
+
+
+def test_one_image_has_no_interval():
+    given = {scale: {unit: a[:1] for unit, a in by_unit.items()} for scale, by_unit in scores().items()}
+    figure = attention_by_scale(given)
+    change = unit_responses(given)["sk_2_1"][0, [0, -1]] @ [-1, 1]
+    text = f"{change:+.3f}".replace("-", "\N{MINUS SIGN}")
+    assert figure.axes[0].texts[0].get_text() == text
+    figure.canvas.draw()
 
 
 @pytest.mark.parametrize("units, title", [(1, None), (5, "five"), (16, "sixteen")])

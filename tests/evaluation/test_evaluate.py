@@ -193,6 +193,27 @@ def test_a_model_without_scores_is_refused():
         evaluate(lambda images: images, [batch])
 
 
+def test_images_and_labels_alone_count_fully():
+    scores, labels = np.eye(3), np.array([0, 1, 1])
+    assert evaluate(lambda images: scores, [(np.zeros((3, 4)), labels)]).top1_error == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="`batches` must be of images and labels"):
+        evaluate(lambda images: scores, [np.zeros((3, 4))])
+
+
+@pytest.mark.parametrize(
+    "scores, received",
+    [
+        ([np.eye(2), np.eye(2)], "scores='list'"),
+        ({"a": np.eye(2)}, "scores='dict'"),
+        (np.eye(3), r"scores=\(3, 3\), images=2"),
+    ],
+)
+def test_what_is_no_score_for_each_image_and_class_is_refused(scores, received):
+    batch = np.zeros((2, 4)), np.array([0, 1]), np.ones(2)
+    with pytest.raises(ValueError, match=f"`model` must be one that gives a score .*{received}"):
+        evaluate(lambda images: scores, [batch])
+
+
 def test_classes_are_matched_by_name():
     assert label_map(("cat", "dog", "ox"), ("ox", "cat", "dog")).tolist() == [1, 2, 0]
     assert label_map(("cat", "dog"), ()).tolist() == [0, 1]

@@ -107,6 +107,19 @@ def test_names_and_counts_stand_in_the_picture(classes):
     assert bar.get_ylabel() == "share of the true class"
 
 
+@pytest.mark.parametrize(
+    "details, text",
+    [
+        ({"loss": "crossentropy"}, r"`details` must be other than what is measured, .* details=\['loss'\]"),
+        ({"rate": float("nan")}, "`details` must be a dictionary of JSON's types"),
+    ],
+)
+def test_details_that_would_hide_a_figure_or_are_no_json_are_refused(details, text, tmp_path):
+    with pytest.raises(ValueError, match=text):
+        write_evaluation(evaluation(), tmp_path, details)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_name_that_is_no_unicode_is_drawn(tmp_path):
     """As folders are named on disks of other systems."""
     figure = draw_confusion(evaluation(2, ["caf\udce9", "thé"]))

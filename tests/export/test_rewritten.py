@@ -6,7 +6,7 @@ import keras_sknet
 from checks import images, randomize, relative_difference
 from keras_sknet import GroupedConv2D
 from keras_sknet.export.rewritten import folded, rewritten
-from keras_sknet.export.verify import differs
+from keras_sknet.export.verify import differs, verify_export
 from keras_sknet.export.wide_groups import with_wide_groups
 from keras_sknet.ops._private import flatten_layers
 
@@ -110,6 +110,24 @@ def with_text():
 @pytest.mark.parametrize("build", [needs_large_images, without_numbers, with_text])
 def test_a_copy_is_used_where_random_inputs_tell_nothing(build):
     assert not normalizations(folded(build()))
+
+
+def test_text_is_compared_too(tmp_path):
+    report = EXPORTS["saved"](with_text(), tmp_path / "saved")
+    assert report.difference < 1e-5 and report.agreement == 1
+
+
+def test_a_size_at_which_a_model_gives_no_numbers_is_said(tmp_path):
+    model = needs_large_images()
+    for name in ("saved", "x.onnx", "openvino"):  # LiteRT takes no unknown size
+        with pytest.raises(ValueError, match=r"`verify` must be images of a size for which .*\(64, 64, 8\)"):
+            EXPORTS[name](model, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    images = np.random.default_rng(0).normal(size=(2, 90, 90, 8)).astype("float32")
+    assert EXPORTS["saved"](model, tmp_path / "saved", verify=images).difference < 1e-4
+    with pytest.raises(ValueError, match="`images` must be images of a size for which"):
+        verify_export(model, tmp_path / "saved")
+    assert verify_export(model, tmp_path / "saved", images).difference < 1e-4
 
 
 def fixed_batch():

@@ -27,6 +27,15 @@ def test_decodes_the_likeliest_first():
     assert [len(found) for found in keras_sknet.decode_predictions(scores)] == [5, 5]
 
 
+@pytest.mark.parametrize("dtype, least", [("uint8", 0), ("int8", -128)])
+def test_integers_of_a_file_are_decoded_in_their_order(dtype, least):
+    scores = np.full((1, 1000), least, dtype)
+    scores[0, [386, 385]] = least + 255, least + 1
+    (first,) = keras_sknet.decode_predictions(scores, top=2)
+    assert [name for _, name, _ in first] == ["African elephant", "Indian elephant"]
+    assert first[0][2] == least + 255
+
+
 def test_preprocesses_as_keras_does_and_leaves_its_input_alone():
     x = np.random.default_rng(0).uniform(0, 255, (2, 8, 9, 3)).astype("float32")
     expected = keras.applications.imagenet_utils.preprocess_input(x.copy(), mode="torch")

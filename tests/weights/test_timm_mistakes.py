@@ -181,3 +181,12 @@ def test_a_loaded_model_and_one_trained_in_mixed_precision_convert(tmp_path):
     for name, array in ours.items():
         assert array.dtype == ("int64" if name.endswith("tracked") else "float32")
         np.testing.assert_array_equal(array, theirs[name])
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+def test_a_quantized_network_is_refused():
+    """Its kernels are integers, whose scale would be lost."""
+    model = tiny("SKResNet18", stem_padding="torch")
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="`model` must be of layers that are not quantized and have no LoRA"):
+        keras_sknet.to_timm(model)
