@@ -121,8 +121,7 @@ class Loop(keras.callbacks.Callback):
             logs = {**logs, **{f"val_{name}": value for name, value in results.items()}}
             self._require_finite(logs["val_loss"])
             if logs["val_loss"] < progress.best_loss:
-                if self._this.is_first:
-                    self._keep_best()
+                self._keep_best()
                 progress.best_epoch, progress.best_loss = len(progress.history) + 1, logs["val_loss"]
         except KeyboardInterrupt:
             self.save()
@@ -160,8 +159,10 @@ class Loop(keras.callbacks.Callback):
     def _keep_best(self):
         if not has_checkpoints(self._folder):
             self.save()  # by which the run is known, before there is a model that might be anybody's
+        # All processes together: what one alone assigns, the others would wait for.
         with averaged_weights(self.model):
-            self._keep(self.model)
+            if self._this.is_first:
+                self._keep(self.model)
 
     def _require_finite(self, loss):
         if not math.isfinite(loss):
