@@ -222,3 +222,15 @@ def test_scales_are_told_apart_without_colour():
     weights = np.array([0.2126, 0.7152, 0.0722])
     grey = [[int(colour[place : place + 2], 16) for place in (1, 3, 5)] @ weights for colour in SCALE_COLOURS]
     assert min(abs(a - b) for a, b in zip(grey[:3], grey[1:3], strict=False)) > 25
+
+
+@pytest.mark.parametrize("channels, shown", [(1, 1), (2, 1), (3, 3), (4, 3), (6, 3)])
+def test_images_of_any_channels_are_shown(channels, shown):
+    from keras_sknet.analysis.style import show_image
+    from keras_sknet.figures import new_figure
+
+    image = np.random.default_rng(0).uniform(0, 255, (4, 5, channels))
+    axis = new_figure(1, 1).subplots()
+    show_image(axis, image)
+    expected = image[..., :shown].astype("uint8").squeeze()
+    np.testing.assert_array_equal(axis.images[0].get_array(), expected)

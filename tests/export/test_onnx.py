@@ -214,3 +214,9 @@ def test_a_missing_package_is_named_with_its_extra(package, extra, export, unins
     ):
         export(small_dense(), tmp_path / "x")
     assert os.listdir(tmp_path) == []
+
+
+def test_images_of_16_bits_are_verified(tmp_path):
+    x = keras.Input((8, 8, 3), dtype="uint16")
+    model = keras.Model(x, keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 65535)(x)))
+    assert keras_sknet.export_onnx(model, tmp_path / "model.onnx").difference < 1e-5
