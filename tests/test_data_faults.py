@@ -17,7 +17,6 @@ from keras_sknet.data import (
     skip_corrupt,
     training_transform,
 )
-from keras_sknet.data.faults import median_size
 
 WHOLE = encoded(picture(60, 80))
 BAD = {
@@ -137,10 +136,10 @@ def test_the_median_size_is_of_what_can_be_read(tmp_path):
     add(cats, "empty.png")
     (tmp_path / "train" / "dog").mkdir()
     add(tmp_path / "train" / "dog", "text.jpg")
-    assert median_size(open_source(f"folder:{tmp_path}", "train")) is None
+    assert check_sizes(open_source(f"folder:{tmp_path}", "train"), 1) is None
     for number, size in enumerate([(10, 20), (30, 40), (31, 90)]):
         (cats / f"{number}.png").write_bytes(encoded(picture(*size), "PNG"))
-    assert median_size(open_source(f"folder:{tmp_path}", "train")) == (30, 40)
+    assert check_sizes(open_source(f"folder:{tmp_path}", "train"), 1) == (30, 40)
 
 
 def test_sizes_are_looked_at_in_a_sample_that_may_have_bad_files(folder):

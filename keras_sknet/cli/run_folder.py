@@ -85,11 +85,11 @@ class RunFolder:
                 self._frozen.rmdir()  # unless somebody has put something there
 
     def _was_stopped(self):
-        if self._frozen is not None and has_checkpoints(self.path / CHECKPOINTS):
-            if not has_checkpoints(self._frozen / CHECKPOINTS):
-                raise CommandError(
-                    f"argument --output: {str(self.path)!r} is the folder of another training: name another"
-                )
+        whole, *first = (has_checkpoints(training / CHECKPOINTS) for training in self._trainings)
+        if whole and not all(first):
+            raise CommandError(
+                f"argument --output: {str(self.path)!r} is the folder of another training: name another"
+            )
         return self.has_checkpoints() or self._has_only_begun()
 
     def _has_only_begun(self):

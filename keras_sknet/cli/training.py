@@ -15,7 +15,6 @@ from keras_sknet.cli.errors import CommandError, Stopped
 from keras_sknet.cli.results import remove_results, write_results
 from keras_sknet.cli.run_folder import RunFolder
 from keras_sknet.data import check_sizes, naming_corrupt_files
-from keras_sknet.data.faults import median_size
 from keras_sknet.data.missing import MissingSplit
 from keras_sknet.training import mirrored_strategy
 from keras_sknet.training.distribution import check_process, join, leave, this_process
@@ -150,17 +149,16 @@ def open_splits(arguments, recipe, size):
             splits["test"], skipped["test"] = splits["validation"], 0
     recipe.steps(len(splits["train"]))
     if smallest is not None:
-        check_sizes(splits["train"], smallest)
-    if recipe.crop == "padded":
-        _say_what_is_cut(splits["train"], size)
+        found = check_sizes(splits["train"], smallest)
+        if recipe.crop == "padded" and found:
+            _say_what_is_cut(found, size)
     return splits, skipped
 
 
-def _say_what_is_cut(source, size):
-    """Warns if images are much larger than the pieces that are cut out of them and never resized."""
+def _say_what_is_cut(found, size):
+    """Warns if images of this median size are much larger than the pieces that are cut out of them."""
     height, width = positive_pair("size", size)
-    found = median_size(source)
-    if found and (found[0] > MUCH_LARGER * height or found[1] > MUCH_LARGER * width):
+    if found[0] > MUCH_LARGER * height or found[1] > MUCH_LARGER * width:
         print(
             f"Half of the images have {found[0]}x{found[1]} pixels or more: this recipe trains on pieces of "
             f"{height}x{width} and measures on whole images made smaller. --recipe imagenet resizes for both"

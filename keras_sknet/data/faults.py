@@ -144,6 +144,9 @@ def check_sizes(source, size, sample=SAMPLE):
         size: Integer or pair of them, height and width of the crop.
         sample: Integer, how many images to look at, spread over the source. Defaults to `256`.
 
+    Returns:
+        The median height and width of these images; `None` if none of them can be read.
+
     Raises:
         ValueError: if one is smaller, with its size and path; or for an argument that cannot work.
 
@@ -152,11 +155,20 @@ def check_sizes(source, size, sample=SAMPLE):
     ```python
     from keras_sknet.data import Digits, check_sizes
 
-    check_sizes(Digits("train"), 32)
+    check_sizes(Digits("train"), 32)  # (32, 32)
     ```
     """
+    import tensorflow as tf
+
     size = positive_pair("size", size)
-    for index, (height, width) in _sizes(source, positive_integer("sample", sample)):
+    positive_integer("sample", sample)
+    found = []
+    for index in np.unique(np.linspace(0, len(source) - 1, sample).astype(int)):
+        try:
+            height, width = pixels(_image(source, index)).shape[:2]
+        except tf.errors.OpError:
+            continue  # found by those whose task it is
+        found.append((height, width))
         require(
             height >= size[0] and width >= size[1],
             "size",
@@ -165,26 +177,7 @@ def check_sizes(source, size, sample=SAMPLE):
             image=(height, width),
             file=describe(source, index),
         )
-
-
-def median_size(source, sample=SAMPLE):
-    """Returns the median height and width of some images of a source; `None` if none of them can be read.
-
-    Args:
-        source: As in `batches`.
-        sample: Integer, how many images to look at, spread over the source. Defaults to `256`.
-
-    Example:
-
-    ```python
-    from keras_sknet.data import Digits
-    from keras_sknet.data.faults import median_size
-
-    median_size(Digits("train"))  # (32, 32)
-    ```
-    """
-    sizes = [size for _, size in _sizes(source, positive_integer("sample", sample))]
-    return tuple(np.median(sizes, axis=0).astype(int).tolist()) if sizes else None
+    return tuple(np.median(found, axis=0).astype(int).tolist()) if found else None
 
 
 def decode_or_fault(contents):
@@ -233,17 +226,6 @@ def _corrupt(source, indices, size=None):
             ):
                 if reason:
                     yield index, describe(source, index), reason
-
-
-def _sizes(source, sample):
-    """Yields index, and height and width, of images spread over a source; none that cannot be read."""
-    import tensorflow as tf
-
-    for index in np.unique(np.linspace(0, len(source) - 1, sample).astype(int)):
-        try:
-            yield index, tuple(pixels(_image(source, index)).shape[:2])
-        except tf.errors.OpError:
-            continue  # found by those whose task it is
 
 
 def _image(source, index):

@@ -21,11 +21,6 @@ def freeze_as_made(backbone, trainable):
 
 
 def network_config(backbone):
-    """Returns the config of a backbone's network, of which `network_from_config` makes a new one."""
+    """Returns the config of a backbone's network, of which Keras makes a new one."""
     model = keras.Model(backbone.input, backbone.output, name=backbone.name)
     return keras.saving.serialize_keras_object(model)
-
-
-def network_from_config(config):
-    """Makes the network of a backbone's config, where it is none yet."""
-    return keras.saving.deserialize_keras_object(config) if isinstance(config, dict) else config

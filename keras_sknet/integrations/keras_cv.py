@@ -3,7 +3,7 @@
 import keras
 
 from keras_sknet.extras import import_extra
-from keras_sknet.integrations.backbone import freeze_as_made, network_config, network_from_config
+from keras_sknet.integrations.backbone import freeze_as_made, network_config
 from keras_sknet.models import feature_pyramid
 from keras_sknet.models.graph import makers
 
@@ -69,4 +69,4 @@ class SKNetBackbone(keras_cv.models.Backbone):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "model": network_from_config(config["model"])})
+        return cls(**{**config, "model": keras.saving.deserialize_keras_object(config["model"])})

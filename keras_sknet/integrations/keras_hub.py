@@ -3,7 +3,7 @@
 import keras
 
 from keras_sknet.extras import import_extra
-from keras_sknet.integrations.backbone import freeze_as_made, network_config, network_from_config
+from keras_sknet.integrations.backbone import freeze_as_made, network_config
 from keras_sknet.layers import Stem
 from keras_sknet.models import feature_pyramid, in_precision
 from keras_sknet.ops._private import flatten_layers
@@ -84,7 +84,7 @@ class SKNetBackbone(keras_hub.models.FeaturePyramidBackbone):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "model": network_from_config(config["model"])})
+        return cls(**{**config, "model": keras.saving.deserialize_keras_object(config["model"])})
 
 
 @keras.saving.register_keras_serializable("keras_sknet.keras_hub")

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_sknet.layers import BAM, BatchNormalization, ConvNormAct, GroupedConv2D, SelectiveKernel
+from keras_sknet.layers.altered import has_altered_kernel
 from keras_sknet.layers.foldable import Foldable
 from keras_sknet.models.graph import graphs_inside, is_graph, makers
 from keras_sknet.models.rebuild import copy_own_weights, rebuild_layer, rebuild_model
@@ -194,8 +195,7 @@ def _fits(layer, norm):
     return (
         norm.axis % rank == (1 if channels_first else rank - 1)
         and layer.activation is keras.activations.linear
-        and not getattr(layer, "lora_enabled", False)
-        and not getattr(layer, "quantization_mode", None)
+        and not has_altered_kernel(layer)
     )
 
 

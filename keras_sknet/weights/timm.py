@@ -18,6 +18,7 @@ from keras_sknet.layers import (
     SKBottleneck,
     Stem,
 )
+from keras_sknet.layers.altered import has_altered_kernel
 from keras_sknet.ops._private import flatten_layers
 from keras_sknet.validation import require
 
@@ -175,11 +176,7 @@ def _require_known_to_timm(block):
     names = [known.__name__ for known in BLOCKS]
     require(type(block) in BLOCKS, "model", f"of blocks that timm has, {names}", block=type(block).__name__)
     require(not block.folded, "model", "of blocks with batch normalization", folded=block.folded)
-    changed = [
-        layer.path
-        for layer in flatten_layers(block)
-        if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False)
-    ]
+    changed = [layer.path for layer in flatten_layers(block) if has_altered_kernel(layer)]
     require(not changed, "model", "of layers that are not quantized and have no LoRA", layers=changed)
     unit = block.spatial
     require(

@@ -6,8 +6,9 @@ import keras
 import keras_cv
 import numpy as np
 import pytest
+from backbones import NO_NETWORKS, X, assert_equal_predictions, layers_that_stay, network
 
-from checks import images, randomize, relative_difference
+from checks import relative_difference
 from keras_sknet import GroupedConv2D, feature_pyramid, freeze_stages, replace_grouped_convolutions
 from keras_sknet.integrations.keras_cv import SKNetBackbone
 from keras_sknet.ops._private import flatten_layers
@@ -18,18 +19,11 @@ pytestmark = [
     # KerasCV calls its models of named or listed inputs with a tensor alone.
     pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't:UserWarning:keras.src.models"),
 ]
-X = images(2, (64, 64, 3))
 MASKS = np.random.default_rng(0).integers(0, 4, (2, 64, 64))
 OBJECTS = {
     "boxes": np.array([[[4, 4, 36, 36], [-1] * 4], [[8, 8, 40, 40], [20, 20, 60, 60]]], "float32"),
     "classes": np.array([[0, -1], [2, 1]], "float32"),
 }
-
-
-def network(**options):
-    model = tiny(**{"include_top": False, "input_shape": (64, 64, 3), "depths": (1, 2, 1, 1), **options})
-    randomize(model)
-    return model
 
 
 def detector(backbone):
@@ -58,12 +52,6 @@ def train(model):
 def saved_and_loaded(model, folder):
     model.save(folder / "model.keras")
     return keras.models.load_model(folder / "model.keras")
-
-
-def assert_equal_predictions(got, want):
-    got, want = (keras.tree.flatten(model.predict(X, verbose=0)) for model in (got, want))
-    for a, b in zip(got, want, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", ["SKNet50", "SENet50"])
@@ -106,14 +94,7 @@ def test_backbone_is_saved_with_its_weights_levels_and_preprocessing(tmp_path):
     np.testing.assert_array_equal(feature_pyramid(loaded)(X)["P3"], feature_pyramid(backbone)(X)["P3"])
 
 
-@pytest.mark.parametrize(
-    "model, requirement",
-    [
-        (lambda: keras.Sequential([keras.Input((4,))]), "a functional keras.Model. Received: model="),
-        (lambda: keras.Model(x := keras.Input((4,)), x, name="foreign"), "a network of this package. Rec"),
-        (lambda: "SKNet50", "a functional keras.Model. Received: model='str'"),
-    ],
-)
+@NO_NETWORKS
 def test_what_is_no_network_of_this_package_is_refused(model, requirement):
     with pytest.raises(ValueError, match=f"`model` must be {requirement}"):
         SKNetBackbone(model())
@@ -151,13 +132,7 @@ def test_frozen_stages_neither_train_nor_thaw_in_a_file(build, freeze, tmp_path)
     assert_equal_predictions(loaded, model)
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
-    layers = [layer for layer in loaded.backbone.layers if layer.weights]
-    before = {layer.name: layer.get_weights() for layer in layers}
-    train(loaded)
-    kept = {
-        layer.name for layer in layers if all(map(np.array_equal, before[layer.name], layer.get_weights()))
-    }
-    assert kept == frozen
+    assert layers_that_stay(loaded.backbone, lambda: train(loaded)) == frozen
 
 
 def test_backbone_is_frozen_from_the_start_on_demand():

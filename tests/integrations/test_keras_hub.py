@@ -2,18 +2,16 @@ import importlib
 import sys
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
+from backbones import NO_NETWORKS, SIZE, X, assert_equal_predictions, layers_that_stay, network
 
 import keras_sknet
-from checks import images, randomize, relative_difference
+from checks import relative_difference
 from keras_sknet import feature_pyramid, freeze_stages
 from keras_sknet.integrations import keras_cv as cv
-from nets import tiny
-
-keras_hub = pytest.importorskip("keras_hub")
-
-from keras_sknet.integrations.keras_hub import SKNetBackbone, SKNetImageClassifier  # noqa: E402
+from keras_sknet.integrations.keras_hub import SKNetBackbone, SKNetImageClassifier
 
 pytestmark = [
     # It calls its models of listed inputs with a tensor alone, as KerasCV does.
@@ -22,14 +20,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),
     pytest.mark.filterwarnings("ignore:`compile..` was not called as part of model loading:UserWarning"),
 ]
-SIZE = (64, 64, 3)
-X = images(2, SIZE)
-
-
-def network(**options):
-    model = tiny(**{"include_top": False, "input_shape": SIZE, "depths": (1, 2, 1, 1), **options})
-    randomize(model)
-    return model
 
 
 def classifier(backbone):
@@ -74,12 +64,6 @@ def train(model):
     assert np.isfinite(loss)
 
 
-def assert_equal_predictions(got, want):
-    got, want = (keras.tree.flatten(model.predict(X, verbose=0)) for model in (got, want))
-    for a, b in zip(got, want, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize("include_top", [True, False])
 def test_backbone_is_the_network_without_its_top(include_top):
     model = network(include_top=include_top)
@@ -110,13 +94,7 @@ def test_a_task_trains_and_comes_back_from_a_file_as_frozen_as_it_was(build, tmp
 
     frozen = {"stem", "sk_2_1", "sk_3_1", "sk_3_2"}
     network_inside = getattr(loaded.backbone, "image_encoder", loaded.backbone)
-    layers = [layer for layer in network_inside.layers if layer.weights]
-    before = {layer.name: layer.get_weights() for layer in layers}
-    train(loaded)
-    kept = {
-        layer.name for layer in layers if all(map(np.array_equal, before[layer.name], layer.get_weights()))
-    }
-    assert kept == frozen
+    assert layers_that_stay(network_inside, lambda: train(loaded)) == frozen
 
 
 def test_a_preset_gives_the_classifier_and_the_backbone_back(tmp_path):
@@ -185,13 +163,7 @@ def test_a_classifier_is_exported(tmp_path):
     assert report.difference < 1e-5
 
 
-@pytest.mark.parametrize(
-    "model, requirement",
-    [
-        (lambda: keras.Sequential([keras.Input((4,))]), "a functional keras.Model. Received: model="),
-        (lambda: keras.Model(x := keras.Input((4,)), x, name="foreign"), "a network of this package. Rec"),
-    ],
-)
+@NO_NETWORKS
 def test_what_is_no_network_of_this_package_is_refused(model, requirement):
     with pytest.raises(ValueError, match=f"`model` must be {requirement}"):
         SKNetBackbone(model())
