@@ -146,8 +146,8 @@ class BAMBottleneck(ResNeXtBottleneck):
         super().build(input_shape)
         self.bam.build(self.compute_output_shape(input_shape))
 
-    def call(self, inputs, training=None):
-        return self.bam(super().call(inputs, training=training), training=training)
+    def compute(self, inputs, training):
+        return self.bam(super().compute(inputs, training), training=training)
 
     def get_config(self):
         return {

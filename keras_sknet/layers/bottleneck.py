@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
+from keras_sknet.layers.block import Block
 from keras_sknet.layers.conv_norm_act import ConvNormAct
-from keras_sknet.layers.foldable import Foldable
 from keras_sknet.layers.gates import SqueezeExcite
 from keras_sknet.layers.selective_kernel import K3, K5, SelectiveKernel, standardize_branches
 from keras_sknet.validation import image_shape, positive_integer, positive_pair, require
 
 
-class Bottleneck(Foldable):
+class Bottleneck(Block):
     """1×1 reduce, a spatial layer, 1×1 expand, a gate or none; added to the shortcut, then ReLU.
 
     The base of the blocks: a subclass makes the spatial layer (which takes the stride), and may make another
@@ -89,7 +89,7 @@ class Bottleneck(Foldable):
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)
 
-    def call(self, inputs, training=None):
+    def compute(self, inputs, training):
         x = inputs if self.reduce is None else self.reduce(inputs, training=training)
         x = self.spatial(x, training=training)
         x = self.expand(x, training=training)

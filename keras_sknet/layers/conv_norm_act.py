@@ -9,6 +9,7 @@ from keras_sknet.layers.grouped_conv import GroupedConv2D
 from keras_sknet.layers.initializers import he_normal
 from keras_sknet.ops.batch_norm import fused, fuses
 from keras_sknet.ops.grouped_conv import add_bias
+from keras_sknet.ops.halves import once
 from keras_sknet.ops.paths import is_plain
 from keras_sknet.ops.pixels import outweigh, prefers_product, product
 from keras_sknet.ops.remake import remade
@@ -134,7 +135,7 @@ class ConvNormAct(Foldable):
         TensorFlow fuses the sum that ends a residual block with a convolution and a bias, not with batch
         normalization. That it fuses with groups, but refuses to run where oneDNN is off.
         """
-        kernel, bias = self._folded_weights()
+        kernel, bias = once(self, self._folded_weights)
         convolved = self.conv.convolution_op(inputs, kernel, inference=True)
         return self.activation(add_bias(convolved, bias, self.conv.groups, inference=True))
 
@@ -144,7 +145,7 @@ class ConvNormAct(Foldable):
             bias = self.conv.bias if self.use_bias else None
             convolved = product(inputs, self.conv.kernel, self.conv.strides, bias)
             return self.activation(self.norm(convolved, training=False))
-        kernel, bias = self._folded_weights()
+        kernel, bias = once(self, self._folded_weights)
         relu = self.activation is keras.activations.relu
         x = product(inputs, kernel, self.conv.strides, bias, relu)
         return x if relu else self.activation(x)

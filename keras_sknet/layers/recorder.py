@@ -32,6 +32,11 @@ def record_attention():
         _recorder.reset(token)
 
 
+def is_recording():
+    """Whether somebody collects attention."""
+    return _recorder.get() is not None
+
+
 def record(name, weights):
     """Takes down the attention of a unit, a list of M tensors `(N, C)`, if somebody collects it."""
     scores = _recorder.get()

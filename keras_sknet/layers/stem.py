@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
+from keras_sknet.layers.block import Block
 from keras_sknet.layers.conv_norm_act import ConvNormAct
-from keras_sknet.layers.foldable import Foldable
 from keras_sknet.ops.pooling import max_pool
 from keras_sknet.validation import image_shape, one_of
 
@@ -11,7 +11,7 @@ PADDINGS = ("same", "torch")
 
 
 @keras.saving.register_keras_serializable("keras_sknet")
-class Stem(Foldable):
+class Stem(Block):
     """The first layers of a residual network.
 
     Args:
@@ -57,7 +57,7 @@ class Stem(Foldable):
     def build(self, input_shape):
         self.conv.build(image_shape(self, input_shape))
 
-    def call(self, inputs, training=None):
+    def compute(self, inputs, training):
         x = self.conv(inputs, training=training)
         if self.kind == "cifar":
             return x
