@@ -13,7 +13,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from worker import Worker, WorkerError
+from machine import facts
+from worker import Worker, WorkerError, once
 
 WARM_UP = 3  # runs
 DTYPES = ("float32", "bfloat16")
@@ -36,6 +37,9 @@ def arguments():
 
 def main():
     options = arguments()
+    machine = facts({"ours": sys.executable, "peer": options.peer})
+    machine["jax_device"] = once("jobs_jax.py", make="device")
+    print(json.dumps(machine, indent=1), file=sys.stderr, flush=True)
     rows = []
     for make, dtype, batch in itertools.product(("train", "infer"), options.dtype, options.batch):
         command = {"make": make, "network_name": "sknet50", "dtype": dtype, "batch": batch}
@@ -50,7 +54,11 @@ def main():
             row["timm"] = rate("peer.py", options.peer, options.runs, command)
         rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
-    options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        result = json.dumps({"machine": machine, "rows": rows}, indent=1)
+        options.output.write_text(result + "\n", encoding="utf-8")
+    print(
+        f"Keras on JAX computed on: {machine['jax_device']['kind']} ({machine['jax_device']['platform']})\n"
+    )
     print(table(rows))
 
 

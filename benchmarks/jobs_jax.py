@@ -51,6 +51,12 @@ def infer(network_name, batch, size, dtype="float32", profile=None, **options):
     return profiled(lambda: jax.device_get(classify(state, images)), profile)
 
 
+def device():
+    """What JAX computes on."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
+
+
 def profiled(function, folder):
     """As `repeated`; each call of several runs leaves JAX's profile in a `folder`."""
     run = repeated(function)

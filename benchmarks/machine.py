@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker import CORES, FOLDER, WorkerError, once
 
-PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "openvino", "torch", "timm")
+PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "openvino", "torch", "timm", "jax", "jaxlib")
 OTHERS_ALLOWED = 0.03  # of all cores' time; PyTorch suffers most
 # What decides how fast matrices are multiplied.
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile", "asimd", "bf16", "sve")

@@ -69,23 +69,34 @@ def main():
         print(json.dumps(result["machine"], indent=1), flush=True)
         for network in dict.fromkeys(row.network for row in selected if row.needs_file):
             say(f"exporting {network}")
-            once("jobs.py", make="export", network_name=network, folder=files, **common(options))
+            try:
+                once("jobs.py", make="export", network_name=network, folder=files, **common(options))
+            except WorkerError as error:  # its rows say that they miss the files
+                say(f"not all of {network} was exported: {error}")
         for group in dict.fromkeys(row.group for row in selected):
             members = [row for row in selected if row.group == group]
             result["rows"].update(measure(members, pythons, options, others))
+            result["ratios"] = ratios(result["rows"])
+            write(result, others, options.output)  # what is measured is not lost if a later group is stopped
     result["ratios"] = ratios(result["rows"])
     if not options.only or "startup" in options.only:
-        result["startup"] = measure_startup(options)
-        result["ratios"] += startup_ratios(result["startup"])
-
-    result["machine"]["share_of_others"] = others.share()
-    options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        try:
+            result["startup"] = measure_startup(options)
+            result["ratios"] += startup_ratios(result["startup"])
+        except WorkerError as error:
+            say(f"starting up: left out: {error}")
+    write(result, others, options.output)
     print(times_table(result["rows"]))
     if "startup" in result:
         print(startup_table(result["startup"]))
     print(ratios_table(result["ratios"]))
     print(f"\n{others.warning()}")
     print(f"Written to {options.output}")
+
+
+def write(result, others, output):
+    result["machine"]["share_of_others"] = others.share()
+    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def settings(options):

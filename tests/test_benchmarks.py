@@ -131,7 +131,9 @@ def test_accelerator_measures_what_jax_has(tmp_path):
     output, profiles = tmp_path / "accelerator.json", tmp_path / "profiles"
     trial = ("--small", "--size", 32, "--batch", 2, "--runs", 1, "--dtype", "float32")
     printed = run("accelerator.py", *trial, "--profile", profiles, "--output", output)
-    rows = read(output)
+    machine, rows = read(output).values()
+    assert machine["jax_device"]["platform"] == "cpu" and machine["versions"]["ours"]["jax"]
+    assert "Keras on JAX computed on: cpu (cpu)" in printed
     assert [(row["job"], row["dtype"], row["batch"]) for row in rows] == [
         ("train", "float32", 2),
         ("infer", "float32", 2),

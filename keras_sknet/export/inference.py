@@ -8,6 +8,7 @@ import keras
 from keras_sknet.files import write_errors
 from keras_sknet.models.graph import structures
 from keras_sknet.ops._private import flatten_layers
+from keras_sknet.ops.halves import whole_batches
 from keras_sknet.ops.paths import convolution_path
 from keras_sknet.validation import require
 
@@ -159,7 +160,8 @@ def inference_archive(model, batch_size=None, path="native"):
 
     def infer(x):
         # In here, as it is traced again when the archive is written.
-        with convolution_path(path):
+        # A server may have a GPU, on which halves of a batch take longer than the whole.
+        with convolution_path(path), whole_batches():
             # Told that it does not train, GroupedConv2D leaves what follows to be fused into it.
             outputs = model(x, training=False)
         nested = any(len(path) > 1 for path, _ in keras.tree.flatten_with_path(outputs))

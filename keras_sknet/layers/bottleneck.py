@@ -14,7 +14,8 @@ class Bottleneck(Block):
     """1×1 reduce, a spatial layer, 1×1 expand, a gate or none; added to the shortcut, then ReLU.
 
     The base of the blocks: a subclass makes the spatial layer (which takes the stride), and may make another
-    gate, or other layers around. The shortcut is the input itself, or a strided 1×1 convolution with batch
+    gate, or other layers around. In inference all of them treat each image by itself: `ops.halves` may hand
+    them half of a batch at a time. The shortcut is the input itself, or a strided 1×1 convolution with batch
     normalization where the shapes differ.
 
     Args:

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_sknet.layers import Classifier
 from keras_sknet.models.graph import is_graph, makers, structures
+from keras_sknet.ops._private import operation_class
 from keras_sknet.validation import is_positive_integer, require
 
 
@@ -90,7 +91,7 @@ def ends_in_softmax(model):
     if is_graph(node.operation):
         return ends_in_softmax(node.operation)
     by_name = getattr(node.operation, "activation", None) is keras.activations.softmax
-    return by_name or isinstance(node.operation, keras.layers.Softmax)
+    return by_name or isinstance(node.operation, (keras.layers.Softmax, operation_class(keras.ops.softmax)))
 
 
 def _features(model):
@@ -122,7 +123,8 @@ def _keeps_numbers(operation):
 
 def _makes_probabilities(operation):
     functions = (keras.activations.softmax, keras.activations.sigmoid)
-    return isinstance(operation, keras.layers.Softmax) or (
+    classes = map(operation_class, (keras.ops.softmax, keras.ops.sigmoid))
+    return isinstance(operation, (keras.layers.Softmax, *classes)) or (
         isinstance(operation, keras.layers.Activation) and operation.activation in functions
     )
 

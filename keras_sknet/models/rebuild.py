@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_sknet.models.graph import is_graph
-from keras_sknet.ops._private import flatten_layers, graph_nodes
+from keras_sknet.ops._private import flatten_layers, graph_nodes, lambda_output_shape
 from keras_sknet.validation import require
 
 
@@ -80,8 +80,8 @@ def rebuild_layer(layer, config):
     """Makes a layer of the class of `layer` by a config."""
     if type(layer) is keras.layers.Lambda:
         # Its functions are at hand, and need not be trusted or found again.
-        config = {**config, "function": layer.function, "mask": layer.mask, "arguments": layer.arguments}
-        return keras.layers.Lambda(**config)
+        functions = {"function": layer.function, "mask": layer.mask, "arguments": layer.arguments}
+        return keras.layers.Lambda(**{**config, **functions, "output_shape": lambda_output_shape(layer)})
     return type(layer).from_config(config)
 
 
@@ -90,17 +90,24 @@ def _clone_graph(model, clone):
     if isinstance(model, keras.Sequential):
         (x,) = model.inputs
         x = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
-        return keras.Sequential([x, *map(clone, model.layers)], name=model.name)
+        return _like(model, keras.Sequential, [x, *map(clone, model.layers)])
     inputs = _new_inputs(model)
     tensors = {id(old): new for old, new in zip(model.inputs, keras.tree.flatten(inputs), strict=True)}
     for node in graph_nodes(model):
         args, kwargs = node.arguments.fill_in(tensors)
-        outputs = keras.tree.flatten(_call(clone(node.operation), *args, **kwargs))
+        operation = clone(node.operation)
+        with _naming(model, node.operation):
+            outputs = keras.tree.flatten(_call(operation, *args, **kwargs))
         tensors.update(zip(map(id, node.outputs), outputs, strict=True))
     outputs = keras.tree.map_structure(lambda x: tensors[id(x)], model.output)
-    new = keras.Model(inputs, outputs, name=model.name)
+    return _like(model, keras.Model, inputs, outputs)
+
+
+def _like(model, plain, *arguments):
+    """A new model of the class of `model`, or of a plain one where that has a constructor of its own."""
+    new = plain(*arguments, name=model.name)
     if type(model) is not type(new) and type(model).__init__ is type(new).__init__:
-        new = type(model)(inputs, outputs, name=model.name)
+        new = type(model)(*arguments, name=model.name)
     require(
         type(new).call is type(model).call,
         "model",

@@ -41,8 +41,8 @@ def replace_grouped_convolutions(model):
         `keras.Model`, not compiled.
 
     Raises:
-        ValueError: if the model, or one inside it, is not functional but computes in its own `call`, or a
-            layer cannot be rebuilt from its config.
+        ValueError: if the model is not functional, if it or a functional one inside it computes in its own
+            `call`, or if a layer cannot be rebuilt from its config.
 
     Example:
 
@@ -88,7 +88,8 @@ def _replaced_inside(config):
     if (config.get("module"), config.get("class_name")) == ("keras.layers", "Conv2D"):
         conv = keras.layers.deserialize(config)
         if _is_replaceable(conv):
-            return keras.layers.serialize(GroupedConv2D.from_config(conv.get_config()))
+            # What a functional model's config says of the layer beside its own config stays.
+            return {**config, **keras.layers.serialize(GroupedConv2D.from_config(conv.get_config()))}
     return {key: _replaced_inside(value) for key, value in config.items()}
 
 
@@ -111,8 +112,8 @@ def fold_batch_norm(model):
         is imported.
 
     Raises:
-        ValueError: if the model, or one inside it, is not functional but computes in its own `call`, or a
-            layer cannot be rebuilt from its config.
+        ValueError: if the model is not functional, if it or a functional one inside it computes in its own
+            `call`, or if a layer cannot be rebuilt from its config.
 
     Example:
 

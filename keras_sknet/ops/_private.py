@@ -48,6 +48,44 @@ def graph_nodes(model):
     return [node for nodes in by_depth for node in nodes if not node.is_input]
 
 
+def operation_class(function):
+    """Returns the class of what a function of `keras.ops` puts into a functional model.
+
+    Args:
+        function: Function of one tensor.
+
+    Returns:
+        A subclass of `keras.Operation`.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_sknet.ops._private import operation_class
+
+    assert operation_class(keras.ops.softmax).__name__ == "Softmax"
+    ```
+    """
+    import keras
+
+    return type(function(keras.KerasTensor((1, 2)))._keras_history.operation)
+
+
+def lambda_output_shape(layer):
+    """Returns what a `keras.layers.Lambda` was given as its `output_shape`: its config describes a function.
+
+    Example:
+
+    ```python
+    import keras
+    from keras_sknet.ops._private import lambda_output_shape
+
+    assert lambda_output_shape(keras.layers.Lambda(abs, output_shape=(3,))) == (3,)
+    ```
+    """
+    return layer._output_shape
+
+
 def in_xla():
     """Tells whether TensorFlow is tracing a function that XLA will compile (`jit_compile=True`, TPU).
 
@@ -65,6 +103,25 @@ def in_xla():
     import tensorflow as tf
 
     return tf.__internal__.get_enclosing_xla_context() is not None
+
+
+def in_tape():
+    """Tells whether a `tf.GradientTape` or `tf.autodiff.ForwardAccumulator` is open in this thread.
+
+    Returns:
+        `bool`. TensorFlow backend only.
+
+    Example:
+
+    ```python
+    from keras_sknet.ops._private import in_tape
+
+    assert not in_tape()
+    ```
+    """
+    from tensorflow.python.eager import record
+
+    return record.could_possibly_record()
 
 
 def litert_schema():

@@ -171,11 +171,13 @@ def test_functional_subclasses_are_rebuilt():
 def test_layers_in_the_config_of_a_layer_are_replaced():
     inputs = keras.Input((3, 8, 8, 4))
     body = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, groups=2, name="deep")])
-    x = layers.TimeDistributed(body)(inputs)
+    images = keras.Input((6, 6, 4))
+    functional = keras.Model(images, layers.Conv2D(4, 3, groups=4, padding="same", name="deeper")(images))
+    x = layers.TimeDistributed(functional)(layers.TimeDistributed(body)(inputs))
     x = layers.TimeDistributed(layers.Conv2D(8, 3, dilation_rate=(1, 2), name="conv"))(x)
     model = keras.Model(inputs, x)
     copy = replace_grouped_convolutions(model)
-    assert kinds(copy) == {"deep": GroupedConv2D, "conv": GroupedConv2D}
+    assert kinds(copy) == {name: GroupedConv2D for name in ("deep", "deeper", "conv")}
     assert_equal_copy(copy, model, batch((3, 8, 8, 4)))
 
 

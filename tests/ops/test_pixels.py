@@ -23,7 +23,7 @@ import keras_sknet
 
 folded, size = sys.argv[2] == "folded", int(sys.argv[3])
 block = keras_sknet.ResNeXtBottleneck(32, 16, cardinality=4, folded=folded)
-x = tf.ones((1, size, size, 32))
+x = tf.ones((2, size, size, 32))
 block.build(x.shape)
 run = tf.function(lambda x: block(x, training=False)).get_concrete_function(x)
 print(*sorted(profile(lambda runs: [run(x) for _ in range(runs)], 1)[1]))

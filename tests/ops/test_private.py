@@ -1,7 +1,15 @@
 import keras
 import pytest
 
-from keras_sknet.ops._private import flatten_layers, graph_nodes, in_xla, litert_schema
+from keras_sknet.ops._private import (
+    flatten_layers,
+    graph_nodes,
+    in_tape,
+    in_xla,
+    lambda_output_shape,
+    litert_schema,
+    operation_class,
+)
 
 
 def test_flatten_layers_finds_nested_ones_and_itself():
@@ -85,3 +93,35 @@ def test_litert_schema_reads_and_packs_a_file():
     assert [code.builtinCode for code in again.operatorCodes] == [schema.BuiltinOperator.DEQUANTIZE]
     assert schema.OperatorT().inputs is None and schema.TensorT().quantization is None
     assert schema.TensorType.FLOAT32 == 0
+
+
+def test_in_tape_knows_tapes_and_accumulators():
+    tf = pytest.importorskip("tensorflow")
+    x = tf.ones(())
+
+    def found():
+        assert not in_tape()
+        with tf.GradientTape() as tape:
+            inside = in_tape()
+            with tape.stop_recording():
+                stopped = in_tape()
+        with tf.autodiff.ForwardAccumulator(x, x):
+            return inside, stopped, in_tape()
+
+    seen = []
+    tf.function(lambda: seen.append(found()))()
+    assert [found()] == seen == [(True, False, True)]
+
+
+def test_operations_of_keras_have_a_class_of_their_own():
+    x = keras.Input((3,))
+    made = {name: getattr(keras.ops, name) for name in ("softmax", "sigmoid")}
+    assert {operation_class(function).__name__.lower() for function in made.values()} == set(made)
+    for function in made.values():
+        (node,) = graph_nodes(keras.Model(x, function(x)))
+        assert type(node.operation) is operation_class(function)
+
+
+def test_lambda_output_shape_is_what_the_layer_was_given():
+    for given in (None, (3,), lambda shape: shape):
+        assert lambda_output_shape(keras.layers.Lambda(abs, output_shape=given)) == given

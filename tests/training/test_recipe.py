@@ -129,6 +129,7 @@ def test_the_loss_takes_probabilities_for_what_they_are():
         keras.Model(inputs, linear(network(inputs))),
         keras.Sequential([inputs, keras.layers.RandomFlip(), network]),
         keras.Model(inputs, keras.layers.Activation("softmax")(logits(inputs))),
+        keras.Model(inputs, keras.ops.softmax(logits(inputs))),
     ]
     others = [logits, keras.Model(inputs, logits(inputs)), keras.Model(inputs, linear(logits(inputs)))]
     for model in probabilities + others:

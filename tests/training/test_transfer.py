@@ -108,13 +108,15 @@ def test_a_model_with_layers_in_front_of_the_network_keeps_them():
     np.testing.assert_allclose(again(images, training=False), again.layers[-1](features), atol=1e-6)
 
 
-@pytest.mark.parametrize("behind", ["softmax", "sequential", "names"])
+@pytest.mark.parametrize("behind", ["softmax", "operation", "sequential", "names"])
 def test_a_classifier_is_found_behind_and_inside(behind):
     """The features before it are what the new one is given, and names are free."""
     base = tiny(classifier_activation=None)
     width = base.layers[-1].kernel.shape[0]
     if behind == "softmax":
         model = keras.Model(base.input, keras.layers.Activation("softmax", dtype="float32")(base.output))
+    elif behind == "operation":
+        model = keras.Model(base.input, keras.ops.sigmoid(base.output))
     elif behind == "sequential":
         model = keras.Sequential([base.input, keras.layers.RandomFlip(), base, keras.layers.Softmax()])
     else:
