@@ -35,7 +35,8 @@ def replace_grouped_convolutions(model):
     Args:
         model: Functional or built sequential `keras.Model`. One of a subclass that is built functionally
             (as KerasHub's backbones are) becomes a plain functional model where the subclass has a
-            constructor of its own. The model stays as it is, and shares no weights with the copy.
+            constructor of its own, and its weights stand in the order of the graph. The model stays as it
+            is, and shares no weights with the copy.
 
     Returns:
         `keras.Model`, not compiled.
