@@ -76,13 +76,10 @@ def main():
         for group in dict.fromkeys(row.group for row in selected):
             members = [row for row in selected if row.group == group]
             result["rows"].update(measure(members, pythons, options, others))
-            result["ratios"] = ratios(result["rows"])
             write(result, others, options.output)  # what is measured is not lost if a later group is stopped
-    result["ratios"] = ratios(result["rows"])
     if not options.only or "startup" in options.only:
         try:
             result["startup"] = measure_startup(options)
-            result["ratios"] += startup_ratios(result["startup"])
         except WorkerError as error:
             say(f"starting up: left out: {error}")
     write(result, others, options.output)
@@ -95,6 +92,8 @@ def main():
 
 
 def write(result, others, output):
+    of_startup = startup_ratios(result["startup"]) if "startup" in result else []
+    result["ratios"] = ratios(result["rows"]) + of_startup
     result["machine"]["share_of_others"] = others.share()
     output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
