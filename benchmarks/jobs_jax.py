@@ -69,4 +69,4 @@ def profiled(function, folder):
 
 
 if __name__ == "__main__":
-    serve({"train": train, "infer": infer})
+    serve({"train": train, "infer": infer, "device": device})
